@@ -1,0 +1,193 @@
+#include "plugin/sock.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BACKLOG = 4096 }; /* a flood of strangers must not crowd the peer out; the kernel has its own cap */
+
+static socklen_t addr_size(const union lina_addr *addr)
+{
+	return addr->sa.sa_family == AF_INET6 ? sizeof(addr->in6) : sizeof(addr->in);
+}
+
+static void port_set(union lina_addr *addr, in_port_t port)
+{
+	if (addr->sa.sa_family == AF_INET6)
+		addr->in6.sin6_port = port;
+	else
+		addr->in.sin_port = port;
+}
+
+const char *lina_addr_text(const union lina_addr *addr, char text[LINA_ADDR_TEXT_BYTES])
+{
+	char host[INET6_ADDRSTRLEN];
+
+	if (addr->sa.sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &addr->in6.sin6_addr, host, sizeof(host));
+		snprintf(text, LINA_ADDR_TEXT_BYTES, "[%s]:%u", host, ntohs(addr->in6.sin6_port));
+	} else {
+		inet_ntop(AF_INET, &addr->in.sin_addr, host, sizeof(host));
+		snprintf(text, LINA_ADDR_TEXT_BYTES, "%s:%u", host, ntohs(addr->in.sin_port));
+	}
+	return text;
+}
+
+static int option_set(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) ? -errno : 0;
+}
+
+static int socket_open(int family, int *fd_p)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	*fd_p = fd;
+	return 0;
+}
+
+int lina_sock_listen(const union lina_addr *addr, int *fd_p, union lina_addr *bound_p)
+{
+	union lina_addr bound = *addr;
+	socklen_t size = sizeof(bound);
+	int fd;
+
+	int err = socket_open(addr->sa.sa_family, &fd);
+	if (err)
+		return err;
+	port_set(&bound, 0);
+	if (bind(fd, &bound.sa, addr_size(&bound)) || listen(fd, BACKLOG) ||
+		getsockname(fd, &bound.sa, &size)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	*fd_p = fd;
+	*bound_p = bound;
+	return 0;
+}
+
+int lina_sock_accept(int listen_fd, int *fd_p)
+{
+	int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return errno == ECONNABORTED || errno == EINTR ? -EAGAIN : -errno;
+	int err = option_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	*fd_p = fd;
+	return 0;
+}
+
+int lina_sock_dial(const union lina_addr *from, const union lina_addr *to, int *fd_p)
+{
+	union lina_addr local = *from;
+	int fd;
+
+	int err = socket_open(to->sa.sa_family, &fd);
+	if (err)
+		return err;
+	port_set(&local, 0);
+	err = option_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	/* The port is chosen at connect, when the peer is known: thousands of connections to
+	 * different peers may share one. */
+	if (!err)
+		err = option_set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	if (!err && local.sa.sa_family == to->sa.sa_family &&
+		bind(fd, &local.sa, addr_size(&local)))
+		err = -errno;
+	if (!err && connect(fd, &to->sa, addr_size(to)) && errno != EINPROGRESS)
+		err = -errno;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	*fd_p = fd;
+	return 0;
+}
+
+int lina_sock_dialed(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int failure = 0;
+	socklen_t size = sizeof(failure);
+
+	if (poll(&p, 1, 0) <= 0)
+		return -EAGAIN;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size))
+		return -errno;
+	return -failure;
+}
+
+int lina_sock_keepalive(int fd, int silence_ms)
+{
+	/* First probe after a third of the time, then probes so that the last of three goes out
+	 * at its end. The kernel counts in seconds. */
+	int third_s = silence_ms / 3000 > 0 ? silence_ms / 3000 : 1;
+	int probe_s = silence_ms * 2 / 9000 > 0 ? silence_ms * 2 / 9000 : 1;
+
+	int err = option_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	if (!err)
+		err = option_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, third_s);
+	if (!err)
+		err = option_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, probe_s);
+	if (!err)
+		err = option_set(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+	return err;
+}
+
+int lina_sock_silence_ms(int fd, int *ms_p)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size))
+		return -errno;
+	unsigned heard = info.tcpi_last_ack_recv < info.tcpi_last_data_recv
+		? info.tcpi_last_ack_recv
+		: info.tcpi_last_data_recv;
+	*ms_p = heard < INT32_MAX ? (int)heard : INT32_MAX;
+	return 0;
+}
+
+ssize_t lina_sock_send(int fd, const struct iovec *iov, int niov)
+{
+	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)niov };
+	ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n >= 0)
+		return n;
+	return errno == EINTR || errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
+
+ssize_t lina_sock_recv(int fd, const struct iovec *iov, int niov)
+{
+	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)niov };
+	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT);
+	if (n > 0)
+		return n;
+	if (n == 0)
+		return -ESHUTDOWN;
+	return errno == EINTR || errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
+
+/* Closing a socket with unread bytes resets the connection, which can destroy what the peer has not
+ * read yet; so the end is announced first and the bytes that nobody wants are read. */
+void lina_sock_close(int fd)
+{
+	char unwanted[4096];
+	struct iovec iov = { .iov_base = unwanted, .iov_len = sizeof(unwanted) };
+
+	if (fd < 0)
+		return;
+	shutdown(fd, SHUT_WR);
+	for (int i = 0; i < 16 && lina_sock_recv(fd, &iov, 1) > 0; i++)
+		;
+	close(fd);
+}

@@ -1,0 +1,44 @@
+/*
+ * Non-blocking TCP sockets: the system calls the transport uses, with -errno instead of errno.
+ * Every descriptor is close-on-exec.
+ */
+#ifndef LINA_PLUGIN_SOCK_H
+#define LINA_PLUGIN_SOCK_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "plugin/wire.h"
+
+enum { LINA_ADDR_TEXT_BYTES = 64 };
+
+/* "10.0.0.1:4242" or "[fd00::1]:4242" in text, which is returned. */
+const char *lina_addr_text(const union lina_addr *addr, char text[LINA_ADDR_TEXT_BYTES]);
+
+/* Listens on addr, port 0, and says in bound_p which port that became. */
+int lina_sock_listen(const union lina_addr *addr, int *fd_p, union lina_addr *bound_p);
+
+/* -EAGAIN: nobody is waiting. */
+int lina_sock_accept(int listen_fd, int *fd_p);
+
+/* Begins to connect from the interface of from (its port is not used) to to. */
+int lina_sock_dial(const union lina_addr *from, const union lina_addr *to, int *fd_p);
+
+/* 0: connected; -EAGAIN: not yet; else why not. */
+int lina_sock_dialed(int fd);
+
+/* Keepalive finds a peer whose host is gone within silence_ms while nothing else is sent. */
+int lina_sock_keepalive(int fd, int silence_ms);
+
+/* Milliseconds since the peer's kernel was last heard of. A peer that is alive but does not read
+ * still acknowledges. */
+int lina_sock_silence_ms(int fd, int *ms_p);
+
+/* Bytes moved; -EAGAIN: none can be; -ESHUTDOWN from recv: the peer has closed. */
+ssize_t lina_sock_send(int fd, const struct iovec *iov, int niov);
+ssize_t lina_sock_recv(int fd, const struct iovec *iov, int niov);
+
+/* Closes so that bytes already sent reach the peer. fd < 0 is allowed. */
+void lina_sock_close(int fd);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * What the kernel says of one network interface: speed, PCI device, NUMA node. Pure reading of a
+ * sysfs tree, whose root is an argument so that a captured tree serves as well.
+ */
+#ifndef LINA_TOPOLOGY_NIC_H
+#define LINA_TOPOLOGY_NIC_H
+
+#include <limits.h>
+
+struct lina_nic {
+	int speed_mbps;          /* link speed, 0 where the driver does not say (virtual links) */
+	int numa_node;           /* -1 where there is none */
+	char pci_path[PATH_MAX]; /* absolute sysfs path of the PCI device, "" for a virtual link */
+};
+
+/* Reads interface name below sysfs_root ("/sys"). A fact that is not there is left unknown; that is
+ * no error. -EINVAL: name is empty or has a slash; -ENAMETOOLONG. */
+int lina_nic_read(const char *sysfs_root, const char *name, struct lina_nic *nic_p);
+
+#endif
