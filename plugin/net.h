@@ -15,10 +15,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plugin/log.h"
+
 enum {
-	LINA_HANDLE_BYTES = 128,      /* NCCL_NET_HANDLE_MAXSIZE, the same in every net ABI */
-	LINA_RECVS_MAX = 8,           /* buffers in one grouped receive; NCCL's own limit in net_ib */
-	LINA_VDEV_MAX = 8,            /* physical devices behind one virtual device (net v12) */
+	LINA_HANDLE_BYTES = 128, /* NCCL_NET_HANDLE_MAXSIZE, the same in every net ABI */
+	LINA_RECVS_MAX = 8,      /* buffers in one grouped receive; NCCL's own limit in net_ib */
+	LINA_VDEV_MAX = 8,       /* physical devices behind one virtual device (net v12) */
 	LINA_TRAFFIC_CLASS_UNSET = -1 /* NCCL_NET_TRAFFIC_CLASS_UNDEF */
 };
 
@@ -72,6 +74,7 @@ struct lina_net_params {
 	uint64_t comm_id;  /* ncclComm's hash, 0 before net v11 */
 	int traffic_class; /* LINA_TRAFFIC_CLASS_UNSET unless the user set one */
 	lina_prof_fn *profiler;
+	lina_log_fn *log; /* where messages go from now on; NULL: as before */
 };
 
 /* Opens a context. The first one of the process reads the environment and finds the devices; later
@@ -100,8 +103,8 @@ int lina_net_listen(struct lina_net *net, int dev, void *handle, struct lina_lis
  * traffic_class: of this connection (net v10), or LINA_TRAFFIC_CLASS_UNSET for the context's.
  * handle must be the same memory on every repetition: the attempt is remembered in it.
  * -EPROTO: handle is not one of ours or of another version. -ETIMEDOUT, -ECONNREFUSED, ... */
-int lina_net_connect(struct lina_net *net, int dev, int traffic_class, void *handle,
-	struct lina_conn **conn_p);
+int lina_net_connect(
+	struct lina_net *net, int dev, int traffic_class, void *handle, struct lina_conn **conn_p);
 
 /* Takes the peer in; *conn_p stays NULL until it is there. */
 int lina_net_accept(struct lina_listener *listener, struct lina_conn **conn_p);

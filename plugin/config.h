@@ -1,0 +1,63 @@
+/*
+ * The plugin's knobs: environment variables, read once. Each is one row of the table below; the
+ * parser, its messages, struct lina_config and the README's table are made from the row.
+ */
+#ifndef LINA_PLUGIN_CONFIG_H
+#define LINA_PLUGIN_CONFIG_H
+
+#include <stddef.h>
+
+enum { LINA_CONFIG_TEXT_BYTES = 256 };
+
+/* Whole numbers: field, variable, default, lowest, highest, unit, help. */
+#define LINA_KNOBS_INT(X)                                                                   \
+	X(lanes, "LINA_LANES", 1, 1, 16, "sockets",                                         \
+		"TCP sockets per connection between two ranks")                             \
+	X(connect_timeout_ms, "LINA_CONNECT_TIMEOUT_MS", 30000, 100, 3600000, "ms",         \
+		"how long a connection may take from the first call until both ends agree") \
+	X(peer_timeout_ms, "LINA_PEER_TIMEOUT_MS", 30000, 1000, 3600000, "ms",              \
+		"how long a host that no longer answers is waited for "                     \
+		"(TCP user timeout and keepalive)")
+
+/* Text: field, variable, NCCL's variable that holds where ours is not set, choices ("" = any text;
+ * else separated by spaces), help. The default is no text. */
+#define LINA_KNOBS_TEXT(X)                                                                     \
+	X(ifname, "LINA_IFNAME", "NCCL_SOCKET_IFNAME", "",                                     \
+		"interfaces to use: name prefixes separated by commas; `^` in front excludes " \
+		"them, `=` asks for the exact names")                                          \
+	X(socket_family, "LINA_SOCKET_FAMILY", "NCCL_SOCKET_FAMILY", "AF_INET AF_INET6",       \
+		"address family to use; both where not set")
+
+struct lina_config {
+#define LINA_KNOB_FIELD(field, ...) int field;
+	LINA_KNOBS_INT(LINA_KNOB_FIELD)
+#undef LINA_KNOB_FIELD
+#define LINA_KNOB_FIELD(field, ...) char field[LINA_CONFIG_TEXT_BYTES];
+	LINA_KNOBS_TEXT(LINA_KNOB_FIELD)
+#undef LINA_KNOB_FIELD
+};
+
+enum lina_knob_kind { LINA_KNOB_INT, LINA_KNOB_TEXT };
+
+/* A row as data, for messages and documentation. */
+struct lina_knob {
+	const char *name;
+	enum lina_knob_kind kind;
+	size_t offset; /* in struct lina_config */
+	const char *help;
+	int initial, lowest, highest; /* LINA_KNOB_INT */
+	const char *unit;             /* LINA_KNOB_INT */
+	const char *stand_in;         /* LINA_KNOB_TEXT: NCCL's variable */
+	const char *choices;          /* LINA_KNOB_TEXT */
+};
+
+/* All rows; *nknobs_p is their number. */
+const struct lina_knob *lina_config_knobs(size_t *nknobs_p);
+
+/* Reads env, a NULL-terminated list of "NAME=value" such as environ; *config_p is written only on
+ * success. A variable without a value counts as not set. A LINA_ variable that nobody knows is
+ * warned of, with the closest name there is; a bad value of one of NCCL's variables is warned of
+ * and left out. -EINVAL: a bad value of one of ours (logged with its name, value and range). */
+int lina_config_read(char *const *env, struct lina_config *config_p);
+
+#endif
