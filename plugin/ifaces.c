@@ -68,7 +68,8 @@ static int collect(const struct ifaddrs *all, const char *spec, int family, stru
 
 int lina_ifaces_find(const char *spec, int family, struct lina_iface *ifaces, int *n_p)
 {
-	static const char *const preferred[] = { "ib", "^docker,lo,virbr", "docker", "lo", "virbr" };
+	static const char *const preferred[] = { "ib", "^docker,lo,virbr", "docker", "lo",
+		"virbr" };
 	struct ifaddrs *all;
 	int n = 0;
 

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096 }; /* a flood of strangers must not crowd the peer out; the kernel has its own cap */
+enum {
+	BACKLOG = 4096
+}; /* a flood of strangers must not crowd the peer out; the kernel has its own cap */
 
 static socklen_t addr_size(const union lina_addr *addr)
 {
@@ -42,28 +44,24 @@ static int option_set(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value)) ? -errno : 0;
 }
 
-static int socket_open(int family, int *fd_p)
+static int socket_open(int family)
 {
 	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	*fd_p = fd;
-	return 0;
+	return fd < 0 ? -errno : fd;
 }
 
 int lina_sock_listen(const union lina_addr *addr, int *fd_p, union lina_addr *bound_p)
 {
 	union lina_addr bound = *addr;
 	socklen_t size = sizeof(bound);
-	int fd;
 
-	int err = socket_open(addr->sa.sa_family, &fd);
-	if (err)
-		return err;
+	int fd = socket_open(addr->sa.sa_family);
+	if (fd < 0)
+		return fd;
 	port_set(&bound, 0);
 	if (bind(fd, &bound.sa, addr_size(&bound)) || listen(fd, BACKLOG) ||
 		getsockname(fd, &bound.sa, &size)) {
-		err = -errno;
+		int err = -errno;
 		close(fd);
 		return err;
 	}
@@ -89,13 +87,12 @@ int lina_sock_accept(int listen_fd, int *fd_p)
 int lina_sock_dial(const union lina_addr *from, const union lina_addr *to, int *fd_p)
 {
 	union lina_addr local = *from;
-	int fd;
 
-	int err = socket_open(to->sa.sa_family, &fd);
-	if (err)
-		return err;
+	int fd = socket_open(to->sa.sa_family);
+	if (fd < 0)
+		return fd;
 	port_set(&local, 0);
-	err = option_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	int err = option_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	/* The port is chosen at connect, when the peer is known: thousands of connections to
 	 * different peers may share one. */
 	if (!err)
@@ -151,8 +148,8 @@ int lina_sock_silence_ms(int fd, int *ms_p)
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size))
 		return -errno;
 	unsigned heard = info.tcpi_last_ack_recv < info.tcpi_last_data_recv
-		? info.tcpi_last_ack_recv
-		: info.tcpi_last_data_recv;
+				 ? info.tcpi_last_ack_recv
+				 : info.tcpi_last_data_recv;
 	*ms_p = heard < INT32_MAX ? (int)heard : INT32_MAX;
 	return 0;
 }

@@ -1,0 +1,348 @@
+#include "plugin/net.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "plugin/log.h"
+#include "plugin/transport.h"
+
+struct lina_net {
+	struct lina_net_params params;
+	pid_t pid; /* a child made by fork has copies of the sockets, but they are not its own */
+	pthread_mutex_t lock;
+	LIST_HEAD(, lina_object) objects; /* listeners and connections. Guarded by lock */
+	LIST_HEAD(, lina_dial) dials;     /* Guarded by lock */
+};
+
+/* What all contexts of the process share: made by the first, given back by the last. */
+static struct {
+	pthread_mutex_t lock;
+	int users; /* contexts that are open. All fields: guarded by lock, constant while users > 0
+		    */
+	struct lina_config config;
+	const struct lina_transport_ops *ops;
+	struct lina_transport *transport;
+} process = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static int process_open(void)
+{
+	int err = lina_config_read(environ, &process.config);
+	if (err)
+		return err;
+	err = lina_tcp_ops.open(&process.config, &process.transport);
+	if (err)
+		return err;
+	process.ops = &lina_tcp_ops;
+	return 0;
+}
+
+static int process_get(void)
+{
+	pthread_mutex_lock(&process.lock);
+	int err = process.users == 0 ? process_open() : 0;
+	if (!err)
+		process.users++;
+	pthread_mutex_unlock(&process.lock);
+	return err;
+}
+
+static void process_put(void)
+{
+	pthread_mutex_lock(&process.lock);
+	if (--process.users == 0) {
+		process.ops->close(process.transport);
+		process.transport = NULL;
+	}
+	pthread_mutex_unlock(&process.lock);
+}
+
+int lina_net_open(const struct lina_net_params *params, struct lina_net **net_p)
+{
+	lina_log_set(params->log);
+	struct lina_net *net = calloc(1, sizeof(*net));
+	if (!net)
+		return -ENOMEM;
+	int err = process_get();
+	if (err) {
+		free(net);
+		return err;
+	}
+	net->params = *params;
+	net->pid = getpid();
+	pthread_mutex_init(&net->lock, NULL);
+	LIST_INIT(&net->objects);
+	LIST_INIT(&net->dials);
+	*net_p = net;
+	return 0;
+}
+
+/* An object is in its context's list from the moment NCCL knows of it until it closes it. */
+static void object_add(struct lina_net *net, struct lina_object *object)
+{
+	object->net = net;
+	pthread_mutex_lock(&net->lock);
+	LIST_INSERT_HEAD(&net->objects, object, link);
+	pthread_mutex_unlock(&net->lock);
+}
+
+static void object_remove(struct lina_object *object)
+{
+	pthread_mutex_lock(&object->net->lock);
+	LIST_REMOVE(object, link);
+	pthread_mutex_unlock(&object->net->lock);
+}
+
+static int object_close(struct lina_object *object)
+{
+	if (object->net->pid != getpid())
+		return 0;
+	object_remove(object);
+	object->close(object);
+	return 0;
+}
+
+int lina_net_count(int *ndev_p)
+{
+	pthread_mutex_lock(&process.lock);
+	int n = process.transport ? process.ops->count(process.transport) : -ENODEV;
+	pthread_mutex_unlock(&process.lock);
+	if (n < 0)
+		return n;
+	*ndev_p = n;
+	return 0;
+}
+
+static int dev_check(int dev)
+{
+	int n = 0;
+
+	int err = lina_net_count(&n);
+	if (err)
+		return err;
+	if (dev >= 0 && dev < n)
+		return 0;
+	lina_warn("device %d does not exist: there are %d, counted from 0", dev, n);
+	return -EINVAL;
+}
+
+int lina_net_props_get(int dev, struct lina_net_props *props_p)
+{
+	int err = dev_check(dev);
+	if (err)
+		return err;
+	process.ops->props(process.transport, dev, props_p);
+	return 0;
+}
+
+int lina_net_attr_set(struct lina_net *net, const struct lina_net_attr *attr)
+{
+	return net && attr ? 0 : -EINVAL;
+}
+
+int lina_net_listen(struct lina_net *net, int dev, void *handle, struct lina_listener **listener_p)
+{
+	struct lina_wire_handle wire = { .ticket = 0 };
+	struct lina_listener *listener;
+
+	int err = dev_check(dev);
+	if (err)
+		return err;
+	err = process.ops->listen(process.transport, dev, &wire, &listener);
+	if (err)
+		return err;
+	listener->ops = process.ops;
+	object_add(net, &listener->object);
+	lina_handle_encode(&wire, handle);
+	*listener_p = listener;
+	return 0;
+}
+
+static struct lina_dial *dial_find(struct lina_net *net, uint64_t ticket)
+{
+	struct lina_dial *dial;
+
+	pthread_mutex_lock(&net->lock);
+	LIST_FOREACH(dial, &net->dials, link)
+	if (dial->ticket == ticket)
+		break;
+	pthread_mutex_unlock(&net->lock);
+	return dial;
+}
+
+static void dial_remove(struct lina_net *net, struct lina_dial *dial)
+{
+	pthread_mutex_lock(&net->lock);
+	LIST_REMOVE(dial, link);
+	pthread_mutex_unlock(&net->lock);
+	process.ops->dial_close(dial);
+}
+
+static int dial_start(struct lina_net *net, int dev, const struct lina_wire_handle *wire,
+	void *handle, struct lina_dial **dial_p)
+{
+	struct lina_dial *dial;
+	uint64_t ticket;
+
+	if (getrandom(&ticket, sizeof(ticket), 0) != sizeof(ticket))
+		return -EIO;
+	int err = process.ops->dial(process.transport, dev, wire, &dial);
+	if (err)
+		return err;
+	dial->ticket = ticket | 1; /* 0 says that there is none */
+	pthread_mutex_lock(&net->lock);
+	LIST_INSERT_HEAD(&net->dials, dial, link);
+	pthread_mutex_unlock(&net->lock);
+	lina_handle_ticket_set(handle, dial->ticket);
+	*dial_p = dial;
+	return 0;
+}
+
+/* The attempt that handle remembers, or a new one. A ticket is looked up, never followed: the
+ * handle has passed through other hands. */
+static int dial_get(struct lina_net *net, int dev, void *handle, struct lina_dial **dial_p)
+{
+	struct lina_wire_handle wire;
+
+	int err = lina_handle_decode(handle, &wire);
+	if (err) {
+		lina_warn("connect: the handle is %s",
+			err == -EPROTO
+				? "damaged or not from this plugin"
+				: "from another version of this plugin; all ranks need the same");
+		return err;
+	}
+	if (wire.ticket == 0)
+		return dial_start(net, dev, &wire, handle, dial_p);
+	*dial_p = dial_find(net, wire.ticket);
+	if (*dial_p)
+		return 0;
+	lina_warn("connect: the handle names an attempt that this communicator did not start");
+	return -EPROTO;
+}
+
+int lina_net_connect(
+	struct lina_net *net, int dev, int traffic_class, void *handle, struct lina_conn **conn_p)
+{
+	struct lina_dial *dial;
+	struct lina_conn *conn;
+
+	(void)traffic_class; /* tcp has one class: first come, first served */
+	int err = dev_check(dev);
+	if (!err)
+		err = dial_get(net, dev, handle, &dial);
+	if (err)
+		return err;
+	err = process.ops->dial_step(dial, &conn);
+	if (err == -EAGAIN) {
+		*conn_p = NULL;
+		return 0;
+	}
+	lina_handle_ticket_set(handle, 0);
+	dial_remove(net, dial);
+	if (err)
+		return err;
+	conn->ops = process.ops;
+	conn->sends = true;
+	object_add(net, &conn->object);
+	*conn_p = conn;
+	return 0;
+}
+
+int lina_net_accept(struct lina_listener *listener, struct lina_conn **conn_p)
+{
+	struct lina_conn *conn;
+
+	int err = listener->ops->accept(listener, &conn);
+	if (err == -EAGAIN) {
+		*conn_p = NULL;
+		return 0;
+	}
+	if (err)
+		return err;
+	conn->ops = listener->ops;
+	conn->sends = false;
+	object_add(listener->object.net, &conn->object);
+	*conn_p = conn;
+	return 0;
+}
+
+int lina_net_close(struct lina_net *net)
+{
+	if (!net || net->pid != getpid())
+		return 0;
+	struct lina_object *object;
+	struct lina_dial *dial;
+	while ((dial = LIST_FIRST(&net->dials)))
+		dial_remove(net, dial);
+	while ((object = LIST_FIRST(&net->objects)))
+		object_close(object);
+	pthread_mutex_destroy(&net->lock);
+	free(net);
+	process_put();
+	return 0;
+}
+
+int lina_net_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset,
+	int fd, struct lina_mr **mr_p)
+{
+	return conn->ops->reg(conn, data, bytes, type, offset, fd, mr_p);
+}
+
+int lina_net_dereg(struct lina_conn *conn, struct lina_mr *mr)
+{
+	return conn->ops->dereg(conn, mr);
+}
+
+int lina_net_send(struct lina_conn *conn, void *data, size_t bytes, int tag, struct lina_mr *mr,
+	void *profile, struct lina_request **request_p)
+{
+	(void)profile;
+	if (!conn->sends)
+		return -EINVAL;
+	return conn->ops->send(conn, data, bytes, tag, mr, request_p);
+}
+
+int lina_net_recv(struct lina_conn *conn, int n, void *const *data, const size_t *bytes,
+	const int *tags, struct lina_mr *const *mrs, void *const *profiles,
+	struct lina_request **request_p)
+{
+	(void)profiles;
+	if (conn->sends || n < 1 || n > LINA_RECVS_MAX) {
+		lina_warn("receive of %d buffers: 1 to %d, on a receiving connection", n,
+			LINA_RECVS_MAX);
+		return -EINVAL;
+	}
+	return conn->ops->recv(conn, n, data, bytes, tags, mrs, request_p);
+}
+
+int lina_net_flush(struct lina_conn *conn, int n, void *const *data, const int *bytes,
+	struct lina_mr *const *mrs, struct lina_request **request_p)
+{
+	if (conn->sends || n < 1 || n > LINA_RECVS_MAX)
+		return -EINVAL;
+	return conn->ops->flush(conn, n, data, bytes, mrs, request_p);
+}
+
+int lina_net_test(struct lina_request *request, int *done_p, int *bytes_p)
+{
+	return request->conn->ops->test(request, done_p, bytes_p);
+}
+
+int lina_net_close_send(struct lina_conn *conn)
+{
+	return conn ? object_close(&conn->object) : 0;
+}
+
+int lina_net_close_recv(struct lina_conn *conn)
+{
+	return conn ? object_close(&conn->object) : 0;
+}
+
+int lina_net_close_listen(struct lina_listener *listener)
+{
+	return listener ? object_close(&listener->object) : 0;
+}

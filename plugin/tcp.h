@@ -1,0 +1,94 @@
+/*
+ * The tcp transport, shared by its files:
+ *   tcp.c         devices and the table of functions
+ *   tcp_dial.c    connects: a table of states for each lane
+ *   tcp_listen.c  listens, tells strangers from the peer, accepts
+ *   tcp_conn.c    what both ends of a connection have in common
+ *   tcp_send.c    the sending end: credits in, data out
+ *   tcp_recv.c    the receiving end: credits out, data in
+ *
+ * A connection has 1..LINA_LANES_MAX lanes, TCP sockets that carry data from the sending end to the
+ * receiving end; lane 0 carries credits the other way. Data moves only against credit, so what
+ * arrives on a lane always has a posted buffer to go to.
+ */
+#ifndef LINA_PLUGIN_TCP_H
+#define LINA_PLUGIN_TCP_H
+
+#include "plugin/ifaces.h"
+#include "plugin/transport.h"
+#include "topology/nic.h"
+
+enum {
+	TCP_REQUESTS = 64, /* of one end; NCCL has at most 32 in flight (NCCL_NET_MAX_REQUESTS) */
+	TCP_HELLO_TIMEOUT_MS = 10000, /* a stranger that says nothing for so long goes */
+};
+
+struct tcp_device {
+	struct lina_iface iface;
+	struct lina_nic nic;
+};
+
+struct lina_transport {
+	const struct lina_config *config;
+	int ndevs;
+	struct tcp_device devs[LINA_IFACES_MAX];
+};
+
+struct tcp_conn {
+	struct lina_conn base;
+	const struct lina_config *config;
+	int nlanes;
+	int fd[LINA_LANES_MAX]; /* -1: none */
+	union lina_addr peer;
+	int in_flight;     /* requests that have not ended */
+	int err;           /* 0, or why the connection is of no more use; it stays so */
+	unsigned idle;     /* tests in a row that moved nothing */
+	uint64_t check_ns; /* when the peer's silence was last looked at */
+};
+
+uint64_t tcp_now_ns(void);
+
+/* Turns nlanes connected sockets into an end of a connection. The sockets are its own on success.
+ */
+int tcp_sender_create(
+	const struct lina_config *config, const int *fd, int nlanes, struct lina_conn **conn_p);
+int tcp_receiver_create(
+	const struct lina_config *config, const int *fd, int nlanes, struct lina_conn **conn_p);
+
+/* Fills in conn and takes the sockets over, last and without fail after all that can. */
+int tcp_conn_init(
+	struct tcp_conn *conn, const struct lina_config *config, const int *fd, int nlanes);
+void tcp_conn_close_lanes(struct tcp_conn *conn);
+
+/* Makes conn fail with err, logs why (once; what: "sending to", ...) and returns err. */
+int tcp_conn_fail(struct tcp_conn *conn, int err, const char *what);
+
+/* To be called by a test that moved nothing: finds a peer whose host has gone. 0 or the
+ * connection's error. */
+int tcp_conn_idle(struct tcp_conn *conn);
+
+/* Host memory needs no registration; what is registered is remembered, so that a transfer outside
+ * of it is found. */
+int tcp_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset, int fd,
+	struct lina_mr **mr_p);
+int tcp_dereg(struct lina_conn *conn, struct lina_mr *mr);
+int tcp_mr_check(const struct lina_mr *mr, const void *data, size_t bytes);
+
+int tcp_listen(struct lina_transport *transport, int dev, struct lina_wire_handle *handle_p,
+	struct lina_listener **listener_p);
+int tcp_accept(struct lina_listener *listener, struct lina_conn **conn_p);
+
+int tcp_dial(struct lina_transport *transport, int dev, const struct lina_wire_handle *handle,
+	struct lina_dial **dial_p);
+int tcp_dial_step(struct lina_dial *dial, struct lina_conn **conn_p);
+void tcp_dial_close(struct lina_dial *dial);
+
+int tcp_send(struct lina_conn *conn, void *data, size_t bytes, int tag, struct lina_mr *mr,
+	struct lina_request **request_p);
+int tcp_send_test(struct lina_request *request, int *done_p, int *bytes_p);
+
+int tcp_recv(struct lina_conn *conn, int n, void *const *data, const size_t *bytes, const int *tags,
+	struct lina_mr *const *mrs, struct lina_request **request_p);
+int tcp_recv_test(struct lina_request *request, int *done_p, int *bytes_p);
+
+#endif

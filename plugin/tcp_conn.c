@@ -1,0 +1,126 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "plugin/log.h"
+#include "plugin/sock.h"
+#include "plugin/tcp.h"
+
+enum { IDLE_TESTS = 256 }; /* tests without progress between two looks at the clock */
+static const uint64_t silence_check_ns = 1000000000;
+
+uint64_t tcp_now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int tcp_conn_init(
+	struct tcp_conn *conn, const struct lina_config *config, const int *fd, int nlanes)
+{
+	socklen_t size = sizeof(conn->peer);
+
+	for (int i = 0; i < nlanes; i++) {
+		int err = lina_sock_keepalive(fd[i], config->peer_timeout_ms);
+		if (err)
+			return err;
+	}
+	if (getpeername(fd[0], &conn->peer.sa, &size))
+		return -errno;
+	conn->config = config;
+	conn->nlanes = nlanes;
+	memcpy(conn->fd, fd, (size_t)nlanes * sizeof(*fd));
+	return 0;
+}
+
+void tcp_conn_close_lanes(struct tcp_conn *conn)
+{
+	for (int i = 0; i < conn->nlanes; i++)
+		lina_sock_close(conn->fd[i]);
+}
+
+int tcp_conn_fail(struct tcp_conn *conn, int err, const char *what)
+{
+	char peer[LINA_ADDR_TEXT_BYTES];
+
+	if (conn->err)
+		return conn->err;
+	conn->err = err;
+	lina_warn("%s %s failed: %s; %d transfers in flight are lost", what,
+		lina_addr_text(&conn->peer, peer),
+		err == -ESHUTDOWN ? "the peer has closed the connection" : strerror(-err),
+		conn->in_flight);
+	return err;
+}
+
+static int silence_check(struct tcp_conn *conn)
+{
+	for (int i = 0; i < conn->nlanes; i++) {
+		int silent_ms;
+		int err = lina_sock_silence_ms(conn->fd[i], &silent_ms);
+		if (!err && silent_ms > conn->config->peer_timeout_ms)
+			err = -ETIMEDOUT;
+		if (err)
+			return tcp_conn_fail(conn, err, "waiting for");
+	}
+	return 0;
+}
+
+int tcp_conn_idle(struct tcp_conn *conn)
+{
+	if (++conn->idle % IDLE_TESTS)
+		return 0;
+	uint64_t now = tcp_now_ns();
+	if (now - conn->check_ns < silence_check_ns)
+		return 0;
+	conn->check_ns = now;
+	return silence_check(conn);
+}
+
+struct lina_mr {
+	const char *data;
+	size_t bytes;
+};
+
+int tcp_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset, int fd,
+	struct lina_mr **mr_p)
+{
+	(void)conn;
+	(void)offset;
+	if (type != LINA_PTR_HOST || fd >= 0) {
+		lina_warn("the tcp transport moves host memory only (type %d), not type %d%s",
+			LINA_PTR_HOST, type, fd >= 0 ? " by dmabuf" : "");
+		return -EINVAL;
+	}
+	if (!data && bytes) {
+		lina_warn("registration of %zu bytes at NULL", bytes);
+		return -EINVAL;
+	}
+	struct lina_mr *mr = malloc(sizeof(*mr));
+	if (!mr)
+		return -ENOMEM;
+	*mr = (struct lina_mr){ .data = data, .bytes = bytes };
+	*mr_p = mr;
+	return 0;
+}
+
+int tcp_dereg(struct lina_conn *conn, struct lina_mr *mr)
+{
+	(void)conn;
+	free(mr);
+	return 0;
+}
+
+int tcp_mr_check(const struct lina_mr *mr, const void *data, size_t bytes)
+{
+	if (!mr || bytes == 0)
+		return 0;
+	uintptr_t from = (uintptr_t)data, base = (uintptr_t)mr->data;
+	if (from >= base && from - base <= mr->bytes && bytes <= mr->bytes - (from - base))
+		return 0;
+	lina_warn("transfer of %zu bytes at %p is outside its registered memory, %zu bytes at %p",
+		bytes, data, mr->bytes, (const void *)mr->data);
+	return -EINVAL;
+}

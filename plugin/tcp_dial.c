@@ -1,0 +1,232 @@
+/*
+ * Connecting. Each lane goes through a table of states; a lane that the listener's host turned
+ * away (its queue was full, a flood of strangers pushed us out) starts again until time is up.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "plugin/log.h"
+#include "plugin/sock.h"
+#include "plugin/tcp.h"
+
+static const uint64_t redial_ns = 20000000; /* pause before a lane starts again */
+
+enum lane_state { LANE_START, LANE_DIAL, LANE_HELLO, LANE_WELCOME, LANE_READY, LANE_NSTATES };
+
+struct dial_lane {
+	enum lane_state state;
+	int fd;            /* -1: none */
+	int err;           /* why it last started again */
+	uint64_t start_ns; /* not before */
+	size_t moved;      /* bytes of hello sent or of welcome received */
+	uint8_t welcome[LINA_WELCOME_BYTES];
+};
+
+struct tcp_dial {
+	struct lina_dial base;
+	const struct lina_config *config;
+	union lina_addr from, to;
+	struct lina_wire_hello hello; /* but for its lane */
+	uint64_t deadline_ns;
+	struct dial_lane lane[LINA_LANES_MAX];
+};
+
+/* A step moves its lane to the next state and returns 0, or -EAGAIN, or why the lane failed. */
+typedef int lane_step(struct tcp_dial *dial, struct dial_lane *lane);
+
+static int step_start(struct tcp_dial *dial, struct dial_lane *lane)
+{
+	if (tcp_now_ns() < lane->start_ns)
+		return -EAGAIN;
+	int err = lina_sock_dial(&dial->from, &dial->to, &lane->fd);
+	if (err)
+		return err;
+	lane->moved = 0;
+	lane->state = LANE_DIAL;
+	return 0;
+}
+
+static int step_dial(struct tcp_dial *dial, struct dial_lane *lane)
+{
+	(void)dial;
+	int err = lina_sock_dialed(lane->fd);
+	if (!err)
+		lane->state = LANE_HELLO;
+	return err;
+}
+
+static int step_hello(struct tcp_dial *dial, struct dial_lane *lane)
+{
+	uint8_t bytes[LINA_HELLO_BYTES];
+	struct lina_wire_hello hello = dial->hello;
+
+	hello.lane = (uint8_t)(lane - dial->lane);
+	lina_hello_encode(&hello, bytes);
+	struct iovec rest = { bytes + lane->moved, sizeof(bytes) - lane->moved };
+	ssize_t n = lina_sock_send(lane->fd, &rest, 1);
+	if (n < 0)
+		return (int)n;
+	lane->moved += (size_t)n;
+	if (lane->moved < sizeof(bytes))
+		return -EAGAIN;
+	lane->moved = 0;
+	lane->state = LANE_WELCOME;
+	return 0;
+}
+
+static int step_welcome(struct tcp_dial *dial, struct dial_lane *lane)
+{
+	uint64_t conn_id;
+	struct iovec rest = { lane->welcome + lane->moved, sizeof(lane->welcome) - lane->moved };
+
+	ssize_t n = lina_sock_recv(lane->fd, &rest, 1);
+	if (n < 0)
+		return (int)n;
+	lane->moved += (size_t)n;
+	if (lane->moved < sizeof(lane->welcome))
+		return -EAGAIN;
+	int err = lina_welcome_decode(lane->welcome, &conn_id);
+	if (err)
+		return err;
+	if (conn_id != dial->hello.conn_id)
+		return -EPROTO;
+	lane->state = LANE_READY;
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	lane_step *step;
+} states[LANE_NSTATES] = {
+	[LANE_START] = { "waiting to dial", step_start },
+	[LANE_DIAL] = { "dialing", step_dial },
+	[LANE_HELLO] = { "introducing itself", step_hello },
+	[LANE_WELCOME] = { "waiting to be let in", step_welcome },
+	[LANE_READY] = { "ready", NULL },
+};
+
+/* Whether the listener may still let us in on another attempt. */
+static bool passing(int err)
+{
+	return err == -ECONNREFUSED || err == -ECONNRESET || err == -ESHUTDOWN || err == -EPIPE ||
+	       err == -ECONNABORTED || err == -ETIMEDOUT || err == -EHOSTUNREACH ||
+	       err == -ENETUNREACH;
+}
+
+static int dial_fail(const struct tcp_dial *dial, const struct dial_lane *lane, int err)
+{
+	char to[LINA_ADDR_TEXT_BYTES];
+
+	lina_warn("connecting to %s failed while %s: %s", lina_addr_text(&dial->to, to),
+		states[lane->state].name, strerror(-err));
+	return err;
+}
+
+static int lane_run(struct tcp_dial *dial, struct dial_lane *lane)
+{
+	while (lane->state != LANE_READY) {
+		int err = states[lane->state].step(dial, lane);
+		if (err == -EAGAIN)
+			return err;
+		if (err && !passing(err))
+			return dial_fail(dial, lane, err);
+		if (!err)
+			continue;
+		lina_sock_close(lane->fd);
+		lane->fd = -1;
+		lane->err = err;
+		lane->start_ns = tcp_now_ns() + redial_ns;
+		lane->state = LANE_START;
+	}
+	return 0;
+}
+
+static int timeout_check(const struct tcp_dial *dial, const struct dial_lane *lane)
+{
+	char to[LINA_ADDR_TEXT_BYTES];
+
+	if (tcp_now_ns() < dial->deadline_ns)
+		return -EAGAIN;
+	lina_warn("connecting to %s took longer than LINA_CONNECT_TIMEOUT_MS=%d (lane %d of %d was "
+		  "%s%s%s)",
+		lina_addr_text(&dial->to, to), dial->config->connect_timeout_ms,
+		(int)(lane - dial->lane), dial->hello.nlanes, states[lane->state].name,
+		lane->err ? "; before that: " : "", lane->err ? strerror(-lane->err) : "");
+	return -ETIMEDOUT;
+}
+
+/* A link-local address is on the link of the device that dials, whatever number the listener's host
+ * gives that link. */
+static void scope_set(struct tcp_dial *dial)
+{
+	if (dial->to.sa.sa_family == AF_INET6 && dial->from.sa.sa_family == AF_INET6 &&
+		IN6_IS_ADDR_LINKLOCAL(&dial->to.in6.sin6_addr))
+		dial->to.in6.sin6_scope_id = dial->from.in6.sin6_scope_id;
+}
+
+int tcp_dial(struct lina_transport *transport, int dev, const struct lina_wire_handle *handle,
+	struct lina_dial **dial_p)
+{
+	const struct lina_config *config = transport->config;
+
+	struct tcp_dial *dial = calloc(1, sizeof(*dial));
+	if (!dial)
+		return -ENOMEM;
+	dial->config = config;
+	dial->from = transport->devs[dev].iface.addr;
+	dial->to = handle->addr;
+	scope_set(dial);
+	dial->hello.nlanes = (uint8_t)config->lanes;
+	memcpy(dial->hello.secret, handle->secret, sizeof(handle->secret));
+	dial->deadline_ns = tcp_now_ns() + (uint64_t)config->connect_timeout_ms * 1000000u;
+	for (int i = 0; i < LINA_LANES_MAX; i++)
+		dial->lane[i].fd = -1;
+	if (getrandom(&dial->hello.conn_id, sizeof(dial->hello.conn_id), 0) < 0) {
+		int err = -errno;
+		free(dial);
+		return err;
+	}
+	*dial_p = &dial->base;
+	return 0;
+}
+
+static int dial_finish(struct tcp_dial *dial, struct lina_conn **conn_p)
+{
+	int fd[LINA_LANES_MAX];
+
+	for (int i = 0; i < dial->hello.nlanes; i++)
+		fd[i] = dial->lane[i].fd;
+	int err = tcp_sender_create(dial->config, fd, dial->hello.nlanes, conn_p);
+	if (err)
+		return err;
+	for (int i = 0; i < dial->hello.nlanes; i++)
+		dial->lane[i].fd = -1;
+	return 0;
+}
+
+int tcp_dial_step(struct lina_dial *base, struct lina_conn **conn_p)
+{
+	struct tcp_dial *dial = (struct tcp_dial *)base;
+	const struct dial_lane *behind = NULL;
+
+	for (int i = 0; i < dial->hello.nlanes; i++) {
+		int err = lane_run(dial, &dial->lane[i]);
+		if (err == -EAGAIN)
+			behind = &dial->lane[i];
+		else if (err)
+			return err;
+	}
+	return behind ? timeout_check(dial, behind) : dial_finish(dial, conn_p);
+}
+
+void tcp_dial_close(struct lina_dial *base)
+{
+	struct tcp_dial *dial = (struct tcp_dial *)base;
+
+	for (int i = 0; i < LINA_LANES_MAX; i++)
+		lina_sock_close(dial->lane[i].fd);
+	free(dial);
+}

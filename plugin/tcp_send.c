@@ -1,0 +1,347 @@
+/*
+ * The sending end. A send waits until a credit with its tag is there, then joins the queue of those
+ * that are being sent; every lane that is free takes the next chunk of the first of them.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plugin/log.h"
+#include "plugin/sock.h"
+#include "plugin/tcp.h"
+
+enum {
+	CREDITS = TCP_REQUESTS * LINA_RECVS_MAX,
+	CREDIT_BUFFER_BYTES = 4096,
+	STRIPE_MIN_BYTES = 64 << 10, /* smaller messages stay on one lane */
+	CHUNK_MAX_BYTES = 1 << 30,
+};
+
+enum send_state { SEND_FREE, SEND_WAITS, SEND_MOVES, SEND_DONE };
+
+struct send_request {
+	struct lina_request base;
+	TAILQ_ENTRY(send_request) link; /* in waiting or moving */
+	enum send_state state;
+	const uint8_t *data;
+	size_t bytes, cut; /* size, and how much of it has become chunks */
+	int tag;
+	int chunks;                  /* cut and not yet wholly with the kernel */
+	struct lina_wire_data frame; /* slot, seq, entry, message_bytes of the receive it meets */
+};
+
+struct credit {
+	TAILQ_ENTRY(credit) link;
+	int tag;
+	uint64_t room;
+	uint16_t slot;
+	uint32_t seq;
+	uint8_t entry;
+};
+
+/* One chunk on its way through one lane. */
+struct send_lane {
+	struct send_request *request; /* NULL: free */
+	uint8_t head[LINA_DATA_HEAD_BYTES];
+	size_t head_left;
+	const uint8_t *payload;
+	size_t payload_left;
+};
+
+TAILQ_HEAD(send_queue, send_request);
+TAILQ_HEAD(credit_queue, credit);
+
+struct tcp_sender {
+	struct tcp_conn conn;
+	struct send_queue waiting; /* for credit, in the order of their isend */
+	struct send_queue moving;  /* with bytes that are not cut yet */
+	struct credit_queue credits, spare_credits;
+	struct send_lane lane[LINA_LANES_MAX];
+	size_t credit_bytes; /* in credit_buffer, not decoded yet */
+	uint8_t credit_buffer[CREDIT_BUFFER_BYTES];
+	struct send_request request[TCP_REQUESTS];
+	struct credit credit[CREDITS];
+};
+
+static void sender_close(struct lina_object *object)
+{
+	struct tcp_sender *s = (struct tcp_sender *)object;
+
+	tcp_conn_close_lanes(&s->conn);
+	free(s);
+}
+
+int tcp_sender_create(
+	const struct lina_config *config, const int *fd, int nlanes, struct lina_conn **conn_p)
+{
+	struct tcp_sender *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	TAILQ_INIT(&s->waiting);
+	TAILQ_INIT(&s->moving);
+	TAILQ_INIT(&s->credits);
+	TAILQ_INIT(&s->spare_credits);
+	for (int i = 0; i < CREDITS; i++)
+		TAILQ_INSERT_TAIL(&s->spare_credits, &s->credit[i], link);
+	s->conn.base.object.close = sender_close;
+	int err = tcp_conn_init(&s->conn, config, fd, nlanes);
+	if (err) {
+		free(s);
+		return err;
+	}
+	*conn_p = &s->conn.base;
+	return 0;
+}
+
+static int sender_fail(struct tcp_sender *s, int err)
+{
+	return tcp_conn_fail(&s->conn, err, "sending to");
+}
+
+/* The request's credit is there: it may move. */
+static int request_release(struct tcp_sender *s, struct send_request *r, const struct credit *c)
+{
+	if (r->bytes > c->room) {
+		lina_warn("message of %zu bytes (tag %d) for a receive of %llu bytes: the ranks do "
+			  "not agree on a size",
+			r->bytes, r->tag, (unsigned long long)c->room);
+		return sender_fail(s, -EMSGSIZE);
+	}
+	r->state = SEND_MOVES;
+	r->frame = (struct lina_wire_data){
+		.slot = c->slot, .seq = c->seq, .entry = c->entry, .message_bytes = r->bytes
+	};
+	TAILQ_INSERT_TAIL(&s->moving, r, link);
+	return 0;
+}
+
+/* A credit goes to the send that has waited longest with its tag, or waits for one. */
+static int credit_take(struct tcp_sender *s, const struct credit *arrived)
+{
+	struct send_request *r;
+
+	TAILQ_FOREACH(r, &s->waiting, link)
+	{
+		if (r->tag != arrived->tag)
+			continue;
+		TAILQ_REMOVE(&s->waiting, r, link);
+		return request_release(s, r, arrived);
+	}
+	struct credit *c = TAILQ_FIRST(&s->spare_credits);
+	if (!c)
+		return sender_fail(s, -EPROTO); /* more receives than the peer can have */
+	TAILQ_REMOVE(&s->spare_credits, c, link);
+	c->tag = arrived->tag;
+	c->room = arrived->room;
+	c->slot = arrived->slot;
+	c->seq = arrived->seq;
+	c->entry = arrived->entry;
+	TAILQ_INSERT_TAIL(&s->credits, c, link);
+	return 0;
+}
+
+static int credits_decode(struct tcp_sender *s)
+{
+	size_t at = 0;
+
+	while (at < s->credit_bytes) {
+		struct lina_wire_credit w;
+		int n = lina_credit_decode(s->credit_buffer + at, s->credit_bytes - at, &w);
+		if (n < 0)
+			return sender_fail(s, n);
+		if (n == 0)
+			break;
+		at += (size_t)n;
+		for (int i = 0; i < w.n; i++) {
+			int err = credit_take(s, &(struct credit){ .tag = w.entry[i].tag,
+							 .room = w.entry[i].bytes,
+							 .slot = w.slot,
+							 .seq = w.seq,
+							 .entry = (uint8_t)i });
+			if (err)
+				return err;
+		}
+	}
+	s->credit_bytes -= at;
+	memmove(s->credit_buffer, s->credit_buffer + at, s->credit_bytes);
+	return 0;
+}
+
+/* Reads what credit has arrived. */
+static int credits_pull(struct tcp_sender *s)
+{
+	struct iovec room = { s->credit_buffer + s->credit_bytes,
+		sizeof(s->credit_buffer) - s->credit_bytes };
+
+	ssize_t n = lina_sock_recv(s->conn.fd[0], &room, 1);
+	if (n == -EAGAIN)
+		return 0;
+	if (n < 0)
+		return sender_fail(s, (int)n);
+	s->conn.idle = 0;
+	s->credit_bytes += (size_t)n;
+	return credits_decode(s);
+}
+
+/* Stripes of equal size, so that all lanes end at the same time. */
+static size_t chunk_bytes(const struct tcp_sender *s, const struct send_request *r)
+{
+	size_t stripe = (r->bytes + (size_t)s->conn.nlanes - 1) / (size_t)s->conn.nlanes;
+	if (stripe < STRIPE_MIN_BYTES)
+		stripe = STRIPE_MIN_BYTES;
+	if (stripe > CHUNK_MAX_BYTES)
+		stripe = CHUNK_MAX_BYTES;
+	return stripe < r->bytes - r->cut ? stripe : r->bytes - r->cut;
+}
+
+/* Gives the next chunk of the first request to a free lane. */
+static void lane_load(struct tcp_sender *s, struct send_lane *lane)
+{
+	struct send_request *r = TAILQ_FIRST(&s->moving);
+	if (!r)
+		return;
+	struct lina_wire_data frame = r->frame;
+	frame.offset = r->cut;
+	frame.length = (uint32_t)chunk_bytes(s, r);
+	lina_data_encode(&frame, lane->head);
+	lane->request = r;
+	lane->head_left = sizeof(lane->head);
+	lane->payload = r->data + r->cut;
+	lane->payload_left = frame.length;
+	r->cut += frame.length;
+	r->chunks++;
+	if (r->cut == r->bytes)
+		TAILQ_REMOVE(&s->moving, r, link);
+}
+
+static void lane_sent(struct send_lane *lane, size_t n)
+{
+	size_t head = n < lane->head_left ? n : lane->head_left;
+	lane->head_left -= head;
+	lane->payload += n - head;
+	lane->payload_left -= n - head;
+	if (lane->head_left || lane->payload_left)
+		return;
+	struct send_request *r = lane->request;
+	lane->request = NULL;
+	if (--r->chunks == 0 && r->cut == r->bytes)
+		r->state = SEND_DONE;
+}
+
+/* Sends on one lane until it is full or there is nothing left to send. */
+static int lane_push(struct tcp_sender *s, struct send_lane *lane, int fd)
+{
+	for (;;) {
+		if (!lane->request)
+			lane_load(s, lane);
+		if (!lane->request)
+			return 0;
+		struct iovec iov[2] = {
+			{ lane->head + sizeof(lane->head) - lane->head_left, lane->head_left },
+			{ (void *)(uintptr_t)lane->payload, lane->payload_left },
+		};
+		ssize_t n = lina_sock_send(fd, iov, 2);
+		if (n == -EAGAIN)
+			return 0;
+		if (n < 0)
+			return sender_fail(s, (int)n);
+		s->conn.idle = 0;
+		lane_sent(lane, (size_t)n);
+	}
+}
+
+static int lanes_push(struct tcp_sender *s)
+{
+	for (int i = 0; i < s->conn.nlanes; i++) {
+		int err = lane_push(s, &s->lane[i], s->conn.fd[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static struct send_request *request_get(struct tcp_sender *s)
+{
+	for (int i = 0; i < TCP_REQUESTS; i++)
+		if (s->request[i].state == SEND_FREE)
+			return &s->request[i];
+	return NULL;
+}
+
+/* Lets the request move if its credit is here already. */
+static int request_match(struct tcp_sender *s, struct send_request *r)
+{
+	struct credit *c;
+
+	TAILQ_FOREACH(c, &s->credits, link)
+	{
+		if (c->tag != r->tag)
+			continue;
+		TAILQ_REMOVE(&s->credits, c, link);
+		TAILQ_INSERT_HEAD(&s->spare_credits, c, link);
+		return request_release(s, r, c);
+	}
+	r->state = SEND_WAITS;
+	TAILQ_INSERT_TAIL(&s->waiting, r, link);
+	return credits_pull(s);
+}
+
+int tcp_send(struct lina_conn *conn, void *data, size_t bytes, int tag, struct lina_mr *mr,
+	struct lina_request **request_p)
+{
+	struct tcp_sender *s = (struct tcp_sender *)conn;
+
+	int err = s->conn.err ? s->conn.err : tcp_mr_check(mr, data, bytes);
+	if (err)
+		return err;
+	struct send_request *r = request_get(s);
+	if (!r) {
+		*request_p = NULL;
+		return 0;
+	}
+	r->base.conn = conn;
+	r->data = data;
+	r->bytes = bytes;
+	r->cut = 0;
+	r->chunks = 0;
+	r->tag = tag;
+	s->conn.in_flight++;
+	err = request_match(s, r);
+	if (!err)
+		err = lanes_push(s);
+	if (err)
+		return err;
+	*request_p = &r->base;
+	return 0;
+}
+
+static int progress(struct tcp_sender *s)
+{
+	s->conn.idle++;
+	int err = TAILQ_EMPTY(&s->waiting) ? 0 : credits_pull(s);
+	if (!err)
+		err = lanes_push(s);
+	return err ? err : tcp_conn_idle(&s->conn);
+}
+
+int tcp_send_test(struct lina_request *request, int *done_p, int *bytes_p)
+{
+	struct send_request *r = (struct send_request *)request;
+	struct tcp_sender *s = (struct tcp_sender *)request->conn;
+
+	*done_p = 0;
+	if (s->conn.err)
+		return s->conn.err;
+	int err = r->state == SEND_DONE ? 0 : progress(s);
+	if (err)
+		return err;
+	if (r->state != SEND_DONE)
+		return 0;
+	if (bytes_p)
+		*bytes_p = r->bytes < INT_MAX ? (int)r->bytes : INT_MAX;
+	r->state = SEND_FREE;
+	s->conn.in_flight--;
+	*done_p = 1;
+	return 0;
+}
