@@ -80,8 +80,8 @@ int tcp_accept(struct lina_listener *listener, struct lina_conn **conn_p);
 
 int tcp_dial(struct lina_transport *transport, int dev, const struct lina_wire_handle *handle,
 	struct lina_dial **dial_p);
-int tcp_dial_step(struct lina_dial *dial, struct lina_conn **conn_p);
-void tcp_dial_close(struct lina_dial *dial);
+int tcp_dial_step(struct lina_dial *lina_dial, struct lina_conn **conn_p);
+void tcp_dial_close(struct lina_dial *lina_dial);
 
 int tcp_send(struct lina_conn *conn, void *data, size_t bytes, int tag, struct lina_mr *mr,
 	struct lina_request **request_p);

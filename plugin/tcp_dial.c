@@ -207,9 +207,9 @@ static int dial_finish(struct tcp_dial *dial, struct lina_conn **conn_p)
 	return 0;
 }
 
-int tcp_dial_step(struct lina_dial *base, struct lina_conn **conn_p)
+int tcp_dial_step(struct lina_dial *lina_dial, struct lina_conn **conn_p)
 {
-	struct tcp_dial *dial = (struct tcp_dial *)base;
+	struct tcp_dial *dial = (struct tcp_dial *)lina_dial;
 	const struct dial_lane *behind = NULL;
 
 	for (int i = 0; i < dial->hello.nlanes; i++) {
@@ -222,9 +222,9 @@ int tcp_dial_step(struct lina_dial *base, struct lina_conn **conn_p)
 	return behind ? timeout_check(dial, behind) : dial_finish(dial, conn_p);
 }
 
-void tcp_dial_close(struct lina_dial *base)
+void tcp_dial_close(struct lina_dial *lina_dial)
 {
-	struct tcp_dial *dial = (struct tcp_dial *)base;
+	struct tcp_dial *dial = (struct tcp_dial *)lina_dial;
 
 	for (int i = 0; i < LINA_LANES_MAX; i++)
 		lina_sock_close(dial->lane[i].fd);

@@ -24,7 +24,7 @@ struct send_request {
 	struct lina_request base;
 	TAILQ_ENTRY(send_request) link; /* in waiting or moving */
 	enum send_state state;
-	const uint8_t *data;
+	uint8_t *data;     /* read only; iovec has no const */
 	size_t bytes, cut; /* size, and how much of it has become chunks */
 	int tag;
 	int chunks;                  /* cut and not yet wholly with the kernel */
@@ -45,7 +45,7 @@ struct send_lane {
 	struct send_request *request; /* NULL: free */
 	uint8_t head[LINA_DATA_HEAD_BYTES];
 	size_t head_left;
-	const uint8_t *payload;
+	uint8_t *payload;
 	size_t payload_left;
 };
 
@@ -239,7 +239,7 @@ static int lane_push(struct tcp_sender *s, struct send_lane *lane, int fd)
 			return 0;
 		struct iovec iov[2] = {
 			{ lane->head + sizeof(lane->head) - lane->head_left, lane->head_left },
-			{ (void *)(uintptr_t)lane->payload, lane->payload_left },
+			{ lane->payload, lane->payload_left },
 		};
 		ssize_t n = lina_sock_send(fd, iov, 2);
 		if (n == -EAGAIN)

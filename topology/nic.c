@@ -2,20 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* dir "/" leaf into out[PATH_MAX]. */
+/* dir "/" leaf into out[PATH_MAX], which is not dir. */
 static int path_join(char *out, const char *dir, const char *leaf)
 {
-	size_t d = strlen(dir), l = strlen(leaf);
-	if (d + 1 + l >= PATH_MAX)
-		return -ENAMETOOLONG;
-	memmove(out, dir, d);
-	out[d] = '/';
-	memcpy(out + d + 1, leaf, l + 1);
-	return 0;
+	int n = snprintf(out, PATH_MAX, "%s/%s", dir, leaf);
+	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
 /* The number in a one-line sysfs attribute, or fallback. */
@@ -57,14 +53,14 @@ static void pci_path_read(const char *dir, struct lina_nic *nic)
 
 int lina_nic_read(const char *sysfs_root, const char *name, struct lina_nic *nic_p)
 {
-	char dir[PATH_MAX];
+	char class_net[PATH_MAX], dir[PATH_MAX];
 
 	if (name[0] == '\0' || strchr(name, '/'))
 		return -EINVAL;
-	int err = path_join(dir, sysfs_root, "class/net");
+	int err = path_join(class_net, sysfs_root, "class/net");
 	if (err)
 		return err;
-	err = path_join(dir, dir, name);
+	err = path_join(dir, class_net, name);
 	if (err)
 		return err;
 	int speed = number_read(dir, "speed", 0);
