@@ -6,11 +6,7 @@
 #include "perf/bench_ops.h"
 #include "perf/bench_report.h"
 #include "perf/job.h"
-
-#include <argp.h>
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include "perf/options.h"
 
 enum { OPS_MAX = 16, ITERS_MAX = 1000, WARMUP_ITERS = 2 };
 
@@ -30,56 +26,17 @@ struct settings {
 
 /* ---- the command line ------------------------------------------------------------------------ */
 
-static uint64_t parse_number(
-	struct argp_state *state, const char *name, const char *text, uint64_t least, uint64_t most)
-{
-	static const char units[] = "KMG";
-	char *end;
-
-	errno = 0;
-	uint64_t value = strtoull(text, &end, 10);
-	const char *unit = *end == '\0' ? NULL : strchr(units, *end);
-	if (unit != NULL) {
-		value <<= 10 * (unit - units + 1);
-		end++;
-	}
-	if (errno != 0 || end == text || *end != '\0' || *text == '-' || value < least ||
-		value > most)
-		argp_error(state, "--%s: '%s' is not a number from %llu to %llu", name, text,
-			(unsigned long long)least, (unsigned long long)most);
-	return value;
-}
-
 static void parse_ops(struct argp_state *state, char *text, struct settings *s)
 {
-	char *save;
+	const char *names[OPS_MAX];
 
-	s->nops = 0;
-	for (char *name = strtok_r(text, ",", &save); name != NULL;
-		name = strtok_r(NULL, ",", &save)) {
-		const struct bench_op *op = bench_op_find(name);
-		if (op == NULL)
-			argp_error(state, "--coll: no operation '%s'; there are: %s", name,
+	s->nops = options_words(state, "coll", text, names, OPS_MAX);
+	for (int i = 0; i < s->nops; i++) {
+		s->ops[i] = bench_op_find(names[i]);
+		if (s->ops[i] == NULL)
+			argp_error(state, "--coll: no operation '%s'; there are: %s", names[i],
 				bench_op_names());
-		if (s->nops == OPS_MAX)
-			argp_error(state, "--coll: more than %d operations", (int)OPS_MAX);
-		s->ops[s->nops++] = op;
 	}
-}
-
-static void parse_nets(struct argp_state *state, char *text, struct settings *s)
-{
-	char *save;
-
-	s->nnets = 0;
-	for (char *name = strtok_r(text, ",", &save); name != NULL;
-		name = strtok_r(NULL, ",", &save)) {
-		if (s->nnets == BENCH_NETS_MAX)
-			argp_error(state, "--nets: more than %d networks", (int)BENCH_NETS_MAX);
-		s->nets[s->nnets++] = name;
-	}
-	if (s->nnets == 0)
-		argp_error(state, "--nets: no network");
 }
 
 static const struct argp_option options[] = {
@@ -108,28 +65,28 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		parse_ops(state, text, s);
 		break;
 	case 'a':
-		parse_nets(state, text, s);
+		s->nnets = options_words(state, "nets", text, s->nets, BENCH_NETS_MAX);
 		break;
 	case 'b':
-		s->min_bytes = parse_number(state, "minbytes", text, 4, UINT64_C(1) << 34);
+		s->min_bytes = options_number(state, "minbytes", text, 4, UINT64_C(1) << 34);
 		break;
 	case 'e':
-		s->max_bytes = parse_number(state, "maxbytes", text, 4, UINT64_C(1) << 34);
+		s->max_bytes = options_number(state, "maxbytes", text, 4, UINT64_C(1) << 34);
 		break;
 	case 'f':
-		s->factor = (unsigned int)parse_number(state, "stepfactor", text, 2, 1024);
+		s->factor = (unsigned int)options_number(state, "stepfactor", text, 2, 1024);
 		break;
 	case 'n':
-		s->iters = (int)parse_number(state, "iters", text, 0, ITERS_MAX);
+		s->iters = (int)options_number(state, "iters", text, 0, ITERS_MAX);
 		break;
 	case 's':
-		s->sample_ms = (double)parse_number(state, "sample-ms", text, 1, 60000);
+		s->sample_ms = (double)options_number(state, "sample-ms", text, 1, 60000);
 		break;
 	case 'r':
-		s->rounds = (int)parse_number(state, "rounds", text, 1, BENCH_ROUNDS_MAX);
+		s->rounds = (int)options_number(state, "rounds", text, 1, BENCH_ROUNDS_MAX);
 		break;
 	case 'R':
-		s->rate_mbps = (uint32_t)parse_number(state, "rate", text, 0, 1000000);
+		s->rate_mbps = (uint32_t)options_number(state, "rate", text, 0, 1000000);
 		break;
 	case 'o':
 		s->output = text;

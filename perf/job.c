@@ -140,11 +140,6 @@ ncclResult_t job_alltoall(const struct job *job, const float *from, float *to, s
 #endif
 }
 
-static void wait_for(cudaStream_t stream)
-{
-	must_cuda(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
-}
-
 void job_barrier(const struct job *job, ncclComm_t comm, cudaStream_t stream)
 {
 	double none = 0;
@@ -152,23 +147,31 @@ void job_barrier(const struct job *job, ncclComm_t comm, cudaStream_t stream)
 	job_max(job, &none, 1, comm, stream);
 }
 
-void job_max(const struct job *job, double *values, size_t n, ncclComm_t comm, cudaStream_t stream)
+void job_gather(const struct job *job, const double *values, size_t n, double *all_p,
+	ncclComm_t comm, cudaStream_t stream)
 {
-	size_t bytes = n * sizeof(*values), nranks = (size_t)job->nranks;
-	double *device = job_alloc(bytes * nranks), *all = malloc(bytes * nranks);
+	size_t bytes = n * sizeof(*values), all_bytes = bytes * (size_t)job->nranks;
+	double *device = job_alloc(all_bytes), *own = device + n * (size_t)job->rank;
 
-	if (all == NULL)
-		die("no memory for %zu values of each rank", n);
-	double *own = device + n * (size_t)job->rank;
 	must_cuda(cudaMemcpy(own, values, bytes, cudaMemcpyHostToDevice), "cudaMemcpy");
 	must_nccl(ncclAllGather(own, device, bytes, ncclChar, comm, stream), "ncclAllGather");
-	wait_for(stream);
-	must_cuda(cudaMemcpy(all, device, bytes * nranks, cudaMemcpyDeviceToHost), "cudaMemcpy");
-	for (size_t i = 0; i < n * nranks; i++)
+	must_cuda(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+	must_cuda(cudaMemcpy(all_p, device, all_bytes, cudaMemcpyDeviceToHost), "cudaMemcpy");
+	must_cuda(cudaFree(device), "cudaFree");
+}
+
+void job_max(const struct job *job, double *values, size_t n, ncclComm_t comm, cudaStream_t stream)
+{
+	size_t nall = n * (size_t)job->nranks;
+	double *all = malloc(nall * sizeof(*all));
+
+	if (all == NULL)
+		die("no memory for %zu values", nall);
+	job_gather(job, values, n, all, comm, stream);
+	for (size_t i = 0; i < nall; i++)
 		if (all[i] > values[i % n])
 			values[i % n] = all[i];
 	free(all);
-	must_cuda(cudaFree(device), "cudaFree");
 }
 
 void *job_alloc(size_t bytes)

@@ -33,6 +33,10 @@ ncclResult_t job_alltoall(const struct job *job, const float *from, float *to, s
 /* Waits until every rank has come here. */
 void job_barrier(const struct job *job, ncclComm_t comm, cudaStream_t stream);
 
+/* The n values of every rank, in the order of ranks, in all_p. */
+void job_gather(const struct job *job, const double *values, size_t n, double *all_p,
+	ncclComm_t comm, cudaStream_t stream);
+
 /* Each of n values becomes the largest that any rank has. */
 void job_max(const struct job *job, double *values, size_t n, ncclComm_t comm, cudaStream_t stream);
 
