@@ -1,5 +1,6 @@
 #include "perf/bench_ops.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,7 +89,9 @@ static float expect_sum(const struct job *job, const struct bench_buffers *b, si
 {
 	(void)b;
 	(void)i;
-	return (float)(job->nranks * (job->nranks + 1) / 2);
+	int sum = job->nranks * (job->nranks + 1) / 2;
+
+	return (float)sum;
 }
 
 static float expect_sum_at_root(const struct job *job, const struct bench_buffers *b, size_t i)
@@ -98,7 +101,9 @@ static float expect_sum_at_root(const struct job *job, const struct bench_buffer
 
 static float expect_owner(const struct job *job, const struct bench_buffers *b, size_t i)
 {
-	return (float)(i / (b->count / (size_t)job->nranks)) + 1;
+	size_t owner = i / (b->count / (size_t)job->nranks);
+
+	return (float)owner + 1;
 }
 
 static float expect_root(const struct job *job, const struct bench_buffers *b, size_t i)
@@ -149,12 +154,11 @@ const struct bench_op *bench_op_find(const char *name)
 const char *bench_op_names(void)
 {
 	static char names[16 * NOPS];
+	size_t used = 0;
 
-	if (names[0] == '\0')
-		for (int i = 0; i < NOPS; i++) {
-			strcat(names, i == 0 ? "" : " ");
-			strcat(names, ops[i].name);
-		}
+	for (int i = 0; i < NOPS; i++)
+		used += (size_t)snprintf(
+			names + used, sizeof(names) - used, "%s%s", i == 0 ? "" : " ", ops[i].name);
 	return names;
 }
 

@@ -9,19 +9,19 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RENDEZVOUS_TIMEOUT_S = 60, RENDEZVOUS_POLL_US = 5000 };
+enum { LINE_BYTES = 1024, RENDEZVOUS_TIMEOUT_S = 60, RENDEZVOUS_POLL_US = 5000 };
 
 static int this_rank = -1;
 
 void die(const char *format, ...)
 {
+	char text[LINE_BYTES];
 	va_list args;
 
-	fprintf(stderr, "rank %d: ", this_rank);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	(void)fprintf(stderr, "rank %d: %s\n", this_rank, text);
 	exit(1);
 }
 

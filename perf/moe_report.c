@@ -72,7 +72,7 @@ void moe_report_add(struct moe_report *report, int net, int repeat, double step_
 	const struct moe_alltoall *alltoalls, const struct moe_span *spans)
 {
 	struct step_result *result = &report->result[net][repeat];
-	size_t nalltoalls = (size_t)(moe_nalltoalls(report->model) * report->job->nranks);
+	size_t nalltoalls = (size_t)moe_nalltoalls(report->model) * (size_t)report->job->nranks;
 	size_t nspans = (size_t)moe_nspans(report->model);
 
 	result->step_ms = step_ms;
@@ -109,7 +109,8 @@ static bool runs_beside(const struct moe_alltoall *alltoall)
 static double *sorted_alltoalls(const struct moe_report *report, int net,
 	bool (*chosen)(const struct moe_alltoall *), size_t *n_p, size_t *all_p)
 {
-	size_t per_step = (size_t)(moe_nalltoalls(report->model) * report->job->nranks), n = 0;
+	size_t per_step = (size_t)moe_nalltoalls(report->model) * (size_t)report->job->nranks,
+	       n = 0;
 	double *sorted = alloc((size_t)report->repeats * per_step, sizeof(*sorted));
 
 	for (int i = 0; i < report->repeats; i++)
