@@ -2,28 +2,13 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 1024, RENDEZVOUS_TIMEOUT_S = 60, RENDEZVOUS_POLL_US = 5000 };
-
-static int this_rank = -1;
-
-void die(const char *format, ...)
-{
-	char text[LINE_BYTES];
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	(void)fprintf(stderr, "rank %d: %s\n", this_rank, text);
-	exit(1);
-}
+enum { RENDEZVOUS_TIMEOUT_S = 60, RENDEZVOUS_POLL_US = 5000 };
 
 void must_nccl(ncclResult_t result, const char *what)
 {
@@ -61,7 +46,7 @@ static int number_from(const char *name, int least, int most)
 void job_open(struct job *job_p)
 {
 	job_p->nranks = number_from("LINA_NRANKS", 1, INT_MAX);
-	job_p->rank = this_rank = number_from("LINA_RANK", 0, job_p->nranks - 1);
+	job_p->rank = number_from("LINA_RANK", 0, job_p->nranks - 1);
 	job_p->dir = getenv("LINA_RENDEZVOUS");
 	if (job_p->dir == NULL)
 		die("LINA_RENDEZVOUS is not set: start this program with lina-launch");

@@ -8,6 +8,8 @@
 #ifndef LINA_PERF_JOB_H
 #define LINA_PERF_JOB_H
 
+#include "perf/die.h"
+
 #include <nccl.h>
 #include <stddef.h>
 
@@ -46,9 +48,6 @@ void *job_alloc(size_t bytes);
 /* These end the process unless the call went well; `what` names it. */
 void must_nccl(ncclResult_t result, const char *what);
 void must_cuda(cudaError_t result, const char *what);
-
-/* One line on standard error, then exit(1). */
-_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* CLOCK_MONOTONIC. */
 double now_us(void);
