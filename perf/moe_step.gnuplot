@@ -1,0 +1,70 @@
+# Draws what perf/demo measured: one step's time line on each network, and all-to-all and step times side by side.
+# Set by the caller: format (svg, png), nets (names separated by spaces), base (base.tsv, base.spans.tsv; picture in
+# base.svg or base.png), rate (of each link, Mbit/s).
+set datafile separator "\t"
+set datafile missing "nan"
+nnets = words(nets)
+if (format eq 'svg') {
+	set terminal svg size 1200, 240 + 200 * nnets dynamic background rgb 'white' font 'sans,13'
+} else {
+	set terminal pngcairo size 1200, 240 + 200 * nnets background rgb 'white' font 'sans,10'
+}
+set output base . '.' . format
+
+stats base . '.spans.tsv' using 6 skip 1 nooutput
+last_ms = STATS_max
+height = 200.0 / (240 + 200 * nnets)
+set style fill solid 0.9 border lc rgb 'white'
+set multiplot title 'One training step of a mixture of experts on links of ' . rate . ' Mbit/s, rank 0'
+
+# ---- time lines
+set xrange [0 : last_ms * 1.01]
+set yrange [0.4 : 3.6]
+set ytics ('allreduce' 1, 'all-to-all' 2, 'compute' 3) scale 0
+set grid xtics
+set lmargin at screen 0.10
+set rmargin at screen 0.98
+set key off
+set xlabel 'ms' offset 0, 0.6
+lane(kind) = kind eq 'alltoall' ? 2 : kind eq 'allreduce' ? 1 : 3
+shade(kind) = kind eq 'alltoall' ? 0xc0392b : kind eq 'allreduce' ? 0x2471a3 : kind eq 'experts' ? 0x909497 : 0xbfc5c7
+do for [i = 1:nnets] {
+	net = word(nets, i)
+	set tmargin at screen 0.93 - height * (i - 1) - 0.035
+	set bmargin at screen 0.93 - height * i + 0.075
+	set title net offset 0, -0.7
+	plot base . '.spans.tsv' skip 1 \
+		using (strcol(1) eq net ? ($5 + $6) / 2 : NaN):(lane(strcol(2))):5:6:(lane(strcol(2)) - 0.38):(lane(strcol(2)) + 0.38):(shade(strcol(2))) \
+		with boxxyerror lc rgb variable
+}
+
+# ---- bars
+set xrange [-0.6 : nnets - 0.4]
+set yrange [0 : *]
+set ytics auto scale 1
+set xlabel ''
+set grid ytics
+unset grid
+set grid ytics
+set tmargin at screen 0.93 - height * nnets - 0.045
+set bmargin at screen 0.07
+set boxwidth 0.6
+set xtics ()
+set for [i = 1:nnets] xtics add (word(nets, i) i - 1)
+
+set lmargin at screen 0.10
+set rmargin at screen 0.45
+set title 'step, ms: median, p10 to p90' offset 0, -0.7
+plot base . '.tsv' skip 1 using 0:4:(0.6) with boxes lc rgb 0x7d8a8c, \
+	'' skip 1 using 0:4:3:5 with yerrorbars lc rgb 'black' pt 0, \
+	'' skip 1 using 0:4:(sprintf('%.0f', $4)) with labels offset 3.2, 0.6
+
+set lmargin at screen 0.55
+set rmargin at screen 0.98
+set key top left horizontal
+set boxwidth 0.3
+set title 'one all-to-all, ms: median (line: p95)' offset 0, -0.7
+plot base . '.tsv' skip 1 using ($0 - 0.16):6 with boxes lc rgb 0xe6b0aa title 'alone', \
+	'' skip 1 using ($0 + 0.16):7 with boxes lc rgb 0xc0392b title 'beside an allreduce', \
+	'' skip 1 using ($0 + 0.16):7:7:8 with yerrorbars lc rgb 'black' pt 0 notitle
+unset multiplot
