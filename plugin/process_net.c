@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 
 static struct {
 	pthread_mutex_t lock;
@@ -11,10 +10,16 @@ static struct {
 	bool exiting;         /* written by note_exit, when no other code of ours is called */
 } process = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* The C library's, as the Linux Standard Base has it; what atexit() is made of. Called directly
+ * since ThreadSanitizer's atexit() forgets the library, and would call into it when it is gone. */
+extern void *__dso_handle __attribute__((visibility("hidden")));
+int __cxa_atexit(void (*fn)(void *), void *arg, void *library);
+
 /* exit() runs this before the destructor, dlclose() after it: that is how the destructor can tell
  * them apart. */
-static void note_exit(void)
+static void note_exit(void *arg)
 {
+	(void)arg;
 	process.exiting = true;
 }
 
@@ -34,7 +39,7 @@ static int open_locked(lina_log_fn *log, lina_prof_fn *profiler)
 		.log = log,
 	};
 
-	if (!process.knows_of_exit && atexit(note_exit) != 0)
+	if (!process.knows_of_exit && __cxa_atexit(note_exit, NULL, &__dso_handle) != 0)
 		return -ENOMEM;
 	process.knows_of_exit = true;
 	return lina_net_open(&params, &process.net);
