@@ -10,8 +10,8 @@
  *	while (!ready())
  *		hostgpu_wait_step(&w);
  *
- * Right after a reset a step only gives the processor away; the longer nothing happens, the longer a
- * step sleeps. Reset again on every progress. A zeroed struct is one that was just reset.
+ * Right after a reset a step only gives the processor away; the longer nothing happens, the longer
+ *a step sleeps. Reset again on every progress. A zeroed struct is one that was just reset.
  */
 struct hostgpu_wait {
 	uint64_t since_ns; /* CLOCK_MONOTONIC at the first step after the reset; 0: no step yet */

@@ -1,0 +1,184 @@
+/* Events: each record is a number; a wait is for the latest number at the call. */
+#include "runtime.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct event {
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	uint64_t recorded, reached; /* Guarded by lock. */
+	struct timespec at;         /* when reached. Guarded by lock. */
+	bool timed;
+	int references; /* atomic: the handle's and one for every mark that is queued */
+};
+
+/* One record of an event, or one wait for it. */
+struct mark {
+	struct event *event;
+	uint64_t number;
+};
+
+static struct event *event_of(cudaEvent_t handle)
+{
+	return (struct event *)handle;
+}
+
+static void event_unref(struct event *event)
+{
+	if (__atomic_sub_fetch(&event->references, 1, __ATOMIC_ACQ_REL))
+		return;
+	pthread_cond_destroy(&event->done);
+	pthread_mutex_destroy(&event->lock);
+	free(event);
+}
+
+static void reach(struct event *event, uint64_t number)
+{
+	pthread_mutex_lock(&event->lock);
+	if (event->reached < number) {
+		event->reached = number;
+		clock_gettime(CLOCK_MONOTONIC, &event->at);
+		pthread_cond_broadcast(&event->done);
+	}
+	pthread_mutex_unlock(&event->lock);
+}
+
+static void await(struct event *event, uint64_t number)
+{
+	pthread_mutex_lock(&event->lock);
+	while (event->reached < number)
+		pthread_cond_wait(&event->done, &event->lock);
+	pthread_mutex_unlock(&event->lock);
+}
+
+static void mark_reach(void *arg)
+{
+	struct mark *mark = arg;
+	reach(mark->event, mark->number);
+	event_unref(mark->event);
+	free(mark);
+}
+
+static void mark_await(void *arg)
+{
+	struct mark *mark = arg;
+	await(mark->event, mark->number);
+	event_unref(mark->event);
+	free(mark);
+}
+
+/* The latest record, after adding records (0 or 1) to it. */
+static struct mark *mark_new(struct event *event, unsigned int records)
+{
+	struct mark *mark = runtime_alloc(sizeof *mark);
+	pthread_mutex_lock(&event->lock);
+	event->recorded += records;
+	*mark = (struct mark){ event, event->recorded };
+	pthread_mutex_unlock(&event->lock);
+	__atomic_add_fetch(&event->references, 1, __ATOMIC_RELAXED);
+	return mark;
+}
+
+API cudaError_t cudaEventCreateWithFlags(cudaEvent_t *handle, unsigned int flags)
+{
+	if (flags & cudaEventInterprocess)
+		hostgpu_die("cudaEventInterprocess is not supported");
+	if (!handle || flags & ~(unsigned int)(cudaEventBlockingSync | cudaEventDisableTiming))
+		return runtime_error(cudaErrorInvalidValue);
+	struct event *event = runtime_alloc(sizeof *event);
+	pthread_mutex_init(&event->lock, NULL);
+	pthread_cond_init(&event->done, NULL);
+	event->timed = !(flags & cudaEventDisableTiming);
+	event->references = 1;
+	*handle = (cudaEvent_t)event;
+	return cudaSuccess;
+}
+
+API cudaError_t cudaEventCreate(cudaEvent_t *event)
+{
+	return cudaEventCreateWithFlags(event, cudaEventDefault);
+}
+
+API cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+	if (!event)
+		return runtime_error(cudaErrorInvalidResourceHandle);
+	event_unref(event_of(event));
+	return cudaSuccess;
+}
+
+API cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+{
+	if (!event)
+		return runtime_error(cudaErrorInvalidResourceHandle);
+	runtime_stream_push(runtime_stream_of(stream), mark_reach, mark_new(event_of(event), 1));
+	return cudaSuccess;
+}
+
+API cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned int flags)
+{
+	if (flags)
+		hostgpu_die(
+			"cudaEventRecordWithFlags: flags 0x%x (graph capture) are not supported",
+			flags);
+	return cudaEventRecord(event, stream);
+}
+
+API cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int flags)
+{
+	if (flags)
+		hostgpu_die(
+			"cudaStreamWaitEvent: flags 0x%x (graph capture) are not supported", flags);
+	if (!event)
+		return runtime_error(cudaErrorInvalidResourceHandle);
+	runtime_stream_push(runtime_stream_of(stream), mark_await, mark_new(event_of(event), 0));
+	return cudaSuccess;
+}
+
+API cudaError_t cudaEventSynchronize(cudaEvent_t event)
+{
+	if (!event)
+		return runtime_error(cudaErrorInvalidResourceHandle);
+	mark_await(mark_new(event_of(event), 0));
+	return cudaSuccess;
+}
+
+API cudaError_t cudaEventQuery(cudaEvent_t handle)
+{
+	struct event *event = event_of(handle);
+	if (!event)
+		return runtime_error(cudaErrorInvalidResourceHandle);
+	pthread_mutex_lock(&event->lock);
+	bool pending = event->reached < event->recorded;
+	pthread_mutex_unlock(&event->lock);
+	return pending ? cudaErrorNotReady : cudaSuccess;
+}
+
+static cudaError_t read_time(struct event *event, struct timespec *at_p)
+{
+	if (!event || !event->timed)
+		return cudaErrorInvalidResourceHandle;
+	pthread_mutex_lock(&event->lock);
+	bool recorded = event->recorded, reached = event->reached == event->recorded;
+	*at_p = event->at;
+	pthread_mutex_unlock(&event->lock);
+	if (!recorded)
+		return cudaErrorInvalidResourceHandle;
+	return reached ? cudaSuccess : cudaErrorNotReady;
+}
+
+API cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t start, cudaEvent_t end)
+{
+	struct timespec from, to;
+	cudaError_t error = read_time(event_of(start), &from);
+	if (!error)
+		error = read_time(event_of(end), &to);
+	if (error)
+		return runtime_error(error);
+	double seconds = difftime(to.tv_sec, from.tv_sec);
+	double nanoseconds = (double)(to.tv_nsec - from.tv_nsec);
+	*milliseconds = (float)(seconds * 1e3 + nanoseconds * 1e-6);
+	return cudaSuccess;
+}
