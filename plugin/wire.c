@@ -1,6 +1,7 @@
 #include "plugin/wire.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { MAGIC = 0x4c494e41 }; /* "LINA" */
@@ -8,8 +9,16 @@ enum { FAMILY_INET = 4, FAMILY_INET6 = 6 };
 enum { TYPE_CREDIT = 0xc1, TYPE_DATA = 0xda };
 
 /* Offsets within a handle. */
-enum { H_FAMILY = 6, H_PORT = 8, H_ADDR = 12, H_SECRET = 28, H_CHECK = 44, H_TICKET = 48 };
-_Static_assert(H_TICKET + 8 <= LINA_HANDLE_USED_BYTES, "handle fields overlap its zero part");
+enum {
+	H_FAMILY = 6,
+	H_PORT = 8,
+	H_ADDR = 12,
+	H_SECRET = 28,
+	H_CHECK = 44,
+	H_TICKET = 48,
+	H_END = 56
+};
+_Static_assert((int)H_END <= (int)LINA_HANDLE_USED_BYTES, "handle fields overlap its zero part");
 _Static_assert((int)LINA_HANDLE_USED_BYTES <= (int)LINA_HANDLE_BYTES, "handle too large for NCCL");
 
 static void put_u16(uint8_t *p, uint16_t v)
@@ -88,6 +97,14 @@ void lina_handle_encode(const struct lina_wire_handle *handle, uint8_t out[LINA_
 	put_u64(out + H_TICKET, handle->ticket);
 }
 
+static bool all_zero(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
 static int addr_decode(const uint8_t *in, union lina_addr *addr_p)
 {
 	memset(addr_p, 0, sizeof(*addr_p));
@@ -114,7 +131,8 @@ int lina_handle_decode(const uint8_t in[LINA_HANDLE_BYTES], struct lina_wire_han
 	int err = magic_check(in);
 	if (err)
 		return err;
-	if (get_u32(in + H_CHECK) != checksum(in, H_CHECK) || get_u16(in + H_PORT) == 0)
+	if (get_u32(in + H_CHECK) != checksum(in, H_CHECK) || get_u16(in + H_PORT) == 0 ||
+		!all_zero(in + H_END, LINA_HANDLE_BYTES - H_END))
 		return -EPROTO;
 	err = addr_decode(in, &handle.addr);
 	if (err)
@@ -147,9 +165,8 @@ int lina_hello_decode(const uint8_t in[LINA_HELLO_BYTES], struct lina_wire_hello
 		return err;
 	if (in[7] < 1 || in[7] > LINA_LANES_MAX || in[6] >= in[7])
 		return -EPROTO;
-	for (int i = 16 + LINA_SECRET_BYTES; i < LINA_HELLO_BYTES; i++)
-		if (in[i])
-			return -EPROTO;
+	if (!all_zero(in + 16 + LINA_SECRET_BYTES, LINA_HELLO_BYTES - 16 - LINA_SECRET_BYTES))
+		return -EPROTO;
 	hello_p->lane = in[6];
 	hello_p->nlanes = in[7];
 	hello_p->conn_id = get_u64(in + 8);
