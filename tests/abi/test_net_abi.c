@@ -70,7 +70,7 @@ static int run_on(int version)
 {
 	struct CMUnitTest tests[NTESTS_MAX];
 	size_t ntests = 0;
-	char group[16];
+	char group[24];
 
 	ntests = add_tests(tests, ntests, contract_contexts, contract_ncontexts, &version);
 	ntests = add_tests(tests, ntests, contract_conns, contract_nconns, &version);
