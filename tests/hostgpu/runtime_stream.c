@@ -50,6 +50,7 @@ static struct runtime_stream *stream_new(struct device_streams *device, unsigned
 	stream->flags = flags;
 	stream->id = __atomic_add_fetch(&ids, 1, __ATOMIC_RELAXED);
 	stream->tail = &stream->head;
+	stream->awaited = UINT64_MAX;
 	stream->references = 1;
 	stream->next = device->all;
 	device->all = stream;
@@ -102,7 +103,10 @@ static void run_next(struct runtime_stream *stream)
 	free(task);
 	pthread_mutex_lock(&stream->lock);
 	stream->done++;
-	pthread_cond_broadcast(&stream->progress);
+	if (stream->done >= stream->awaited) {
+		stream->awaited = UINT64_MAX;
+		pthread_cond_broadcast(&stream->progress);
+	}
 }
 
 static void *stream_main(void *arg)
@@ -179,18 +183,22 @@ struct wait {
 	uint64_t number;
 };
 
-static void wait_for(struct runtime_stream *stream, uint64_t number)
+/* stream->lock is held. Nobody is woken before the first number that someone waits for. */
+static void wait_locked(struct runtime_stream *stream, uint64_t number)
 {
-	pthread_mutex_lock(&stream->lock);
-	while (stream->done < number)
+	while (stream->done < number) {
+		if (stream->awaited > number)
+			stream->awaited = number;
 		pthread_cond_wait(&stream->progress, &stream->lock);
-	pthread_mutex_unlock(&stream->lock);
+	}
 }
 
 static void wait_run(void *arg)
 {
 	struct wait *wait = arg;
-	wait_for(wait->on, wait->number);
+	pthread_mutex_lock(&wait->on->lock);
+	wait_locked(wait->on, wait->number);
+	pthread_mutex_unlock(&wait->on->lock);
 	stream_unref(wait->on);
 	free(wait);
 }
@@ -264,9 +272,7 @@ bool runtime_stream_is_null(struct runtime_stream *stream)
 void runtime_stream_drain(struct runtime_stream *stream)
 {
 	pthread_mutex_lock(&stream->lock);
-	uint64_t number = stream->submitted;
-	while (stream->done < number)
-		pthread_cond_wait(&stream->progress, &stream->lock);
+	wait_locked(stream, stream->submitted);
 	pthread_mutex_unlock(&stream->lock);
 }
 

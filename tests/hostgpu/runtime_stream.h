@@ -14,6 +14,7 @@ struct runtime_stream {
 	pthread_cond_t work, progress;
 	struct task *head, **tail; /* Guarded by lock. */
 	uint64_t submitted, done;  /* tasks ever. Guarded by lock. */
+	uint64_t awaited;          /* the least number of tasks that someone waits for. Guarded by lock. */
 	bool started, closing;     /* Guarded by lock. */
 	pthread_t thread;          /* once started */
 	int references;            /* atomic */
