@@ -4,15 +4,21 @@
 #include <ifaddrs.h>
 #include <string.h>
 
+/* Whether list names name. A list without names stands for all; what follows a ':' (a port, in the
+ * lists of hosts that NCCL reads with the same parser) is passed over. */
 static bool list_has(const char *list, const char *name, bool exact)
 {
+	bool empty = true;
+
 	for (const char *p = list; *p;) {
-		size_t n = strcspn(p, ",");
+		size_t n = strcspn(p, ",:");
 		if (n > 0 && strncmp(p, name, n) == 0 && (!exact || name[n] == '\0'))
 			return true;
-		p += n + (p[n] == ',');
+		empty = empty && n == 0;
+		p += strcspn(p, ",");
+		p += *p == ',';
 	}
-	return false;
+	return empty;
 }
 
 bool lina_ifspec_match(const char *spec, const char *name)
@@ -23,8 +29,6 @@ bool lina_ifspec_match(const char *spec, const char *name)
 	bool exact = *spec == '=';
 	if (exact)
 		spec++;
-	if (*spec == '\0')
-		return true;
 	return list_has(spec, name, exact) != without;
 }
 
@@ -34,7 +38,8 @@ static bool usable(const struct ifaddrs *i, int family)
 	if (!i->ifa_addr || (i->ifa_flags & need) != need)
 		return false;
 	int f = i->ifa_addr->sa_family;
-	if (f == AF_INET6 && (i->ifa_flags & IFF_LOOPBACK) && family != AF_INET6)
+	if (f == AF_INET6 &&
+		IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)i->ifa_addr)->sin6_addr))
 		return false;
 	return family == AF_UNSPEC ? f == AF_INET || f == AF_INET6 : f == family;
 }
@@ -75,7 +80,7 @@ int lina_ifaces_find(const char *spec, int family, struct lina_iface *ifaces, in
 
 	if (getifaddrs(&all))
 		return -errno;
-	if (spec) {
+	if (spec && strlen(spec) > 1) {
 		n = collect(all, spec, family, ifaces);
 	} else {
 		for (size_t i = 0; n == 0 && i < sizeof(preferred) / sizeof(*preferred); i++)
