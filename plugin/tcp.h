@@ -5,11 +5,14 @@
  *   tcp_listen.c  listens, tells strangers from the peer, accepts
  *   tcp_conn.c    what both ends of a connection have in common
  *   tcp_send.c    the sending end: credits in, data out
- *   tcp_recv.c    the receiving end: credits out, data in
+ *   tcp_recv.c    the receiving end: receives and their credits
+ *   tcp_lane.c    the receiving end: data in
  *
  * A connection has 1..LINA_LANES_MAX lanes, TCP sockets that carry data from the sending end to the
- * receiving end; lane 0 carries credits the other way. Data moves only against credit, so what
- * arrives on a lane always has a posted buffer to go to.
+ * receiving end; lane 0 carries credits the other way. Data moves only against credit: that of a
+ * posted receive, which names the buffer it goes to, or the standing credit of the connection,
+ * which lets small messages go before their receive is posted (early, on lane 0). Every receive is
+ * announced by a credit; that of a receive whose message went early gives the standing credit back.
  */
 #ifndef LINA_PLUGIN_TCP_H
 #define LINA_PLUGIN_TCP_H
@@ -49,9 +52,9 @@ struct tcp_conn {
 uint64_t tcp_now_ns(void);
 
 /* Turns nlanes connected sockets into an end of a connection. The sockets are its own on success.
- */
-int tcp_sender_create(
-	const struct lina_config *config, const int *fd, int nlanes, struct lina_conn **conn_p);
+ * early_bytes: standing credit that the receiving end gave. */
+int tcp_sender_create(const struct lina_config *config, const int *fd, int nlanes,
+	uint32_t early_bytes, struct lina_conn **conn_p);
 int tcp_receiver_create(
 	const struct lina_config *config, const int *fd, int nlanes, struct lina_conn **conn_p);
 

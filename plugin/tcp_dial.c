@@ -31,6 +31,7 @@ struct tcp_dial {
 	union lina_addr from, to;
 	struct lina_wire_hello hello; /* but for its lane */
 	uint64_t deadline_ns;
+	uint32_t early_bytes; /* standing credit, as the last welcome said */
 	struct dial_lane lane[LINA_LANES_MAX];
 };
 
@@ -79,7 +80,7 @@ static int step_hello(struct tcp_dial *dial, struct dial_lane *lane)
 
 static int step_welcome(struct tcp_dial *dial, struct dial_lane *lane)
 {
-	uint64_t conn_id;
+	struct lina_wire_welcome welcome;
 	struct iovec rest = { lane->welcome + lane->moved, sizeof(lane->welcome) - lane->moved };
 
 	ssize_t n = lina_sock_recv(lane->fd, &rest, 1);
@@ -88,11 +89,12 @@ static int step_welcome(struct tcp_dial *dial, struct dial_lane *lane)
 	lane->moved += (size_t)n;
 	if (lane->moved < sizeof(lane->welcome))
 		return -EAGAIN;
-	int err = lina_welcome_decode(lane->welcome, &conn_id);
+	int err = lina_welcome_decode(lane->welcome, &welcome);
 	if (err)
 		return err;
-	if (conn_id != dial->hello.conn_id)
+	if (welcome.conn_id != dial->hello.conn_id)
 		return -EPROTO;
+	dial->early_bytes = welcome.early_bytes;
 	lane->state = LANE_READY;
 	return 0;
 }
@@ -199,7 +201,8 @@ static int dial_finish(struct tcp_dial *dial, struct lina_conn **conn_p)
 
 	for (int i = 0; i < dial->hello.nlanes; i++)
 		fd[i] = dial->lane[i].fd;
-	int err = tcp_sender_create(dial->config, fd, dial->hello.nlanes, conn_p);
+	int err =
+		tcp_sender_create(dial->config, fd, dial->hello.nlanes, dial->early_bytes, conn_p);
 	if (err)
 		return err;
 	for (int i = 0; i < dial->hello.nlanes; i++)

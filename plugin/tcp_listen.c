@@ -122,12 +122,16 @@ static bool secret_equal(const uint8_t *a, const uint8_t *b)
 	return different == 0;
 }
 
-static int welcome_send(int fd, uint64_t conn_id)
+static int welcome_send(const struct tcp_listener *l, int fd, uint64_t conn_id)
 {
+	const struct lina_wire_welcome welcome = {
+		.conn_id = conn_id,
+		.early_bytes = (uint32_t)l->config->early_bytes,
+	};
 	uint8_t bytes[LINA_WELCOME_BYTES];
 	struct iovec iov = { bytes, sizeof(bytes) };
 
-	lina_welcome_encode(conn_id, bytes);
+	lina_welcome_encode(&welcome, bytes);
 	ssize_t n = lina_sock_send(fd, &iov, 1); /* a new socket has room for it */
 	return n == (ssize_t)sizeof(bytes) ? 0 : -ECONNRESET;
 }
@@ -139,7 +143,7 @@ static void lane_take(
 {
 	if (l->nlanes && (hello->conn_id != l->conn_id || hello->nlanes != l->nlanes))
 		lanes_close(l);
-	if (welcome_send(s->fd, hello->conn_id)) {
+	if (welcome_send(l, s->fd, hello->conn_id)) {
 		stranger_drop(l, s, "left before it was let in");
 		return;
 	}

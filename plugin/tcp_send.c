@@ -1,6 +1,7 @@
 /*
- * The sending end. A send waits until a credit with its tag is there, then joins the queue of those
- * that are being sent; every lane that is free takes the next chunk of the first of them.
+ * The sending end. A send takes the oldest credit with its tag; without one it goes early as far as
+ * the standing credit reaches, else it waits. Those that may go queue up, and every lane that is
+ * free takes the next chunk of the first of them.
  */
 #include <errno.h>
 #include <limits.h>
@@ -14,6 +15,7 @@
 enum {
 	CREDITS = TCP_REQUESTS * LINA_RECVS_MAX,
 	CREDIT_BUFFER_BYTES = 4096,
+	EARLIES = 256,               /* early messages whose receive has not been announced */
 	STRIPE_MIN_BYTES = 64 << 10, /* smaller messages stay on one lane */
 	CHUNK_MAX_BYTES = 1 << 30,
 };
@@ -28,7 +30,7 @@ struct send_request {
 	size_t bytes, cut; /* size, and how much of it has become chunks */
 	int tag;
 	int chunks;                  /* cut and not yet wholly with the kernel */
-	struct lina_wire_data frame; /* slot, seq, entry, message_bytes of the receive it meets */
+	struct lina_wire_data frame; /* as of all its chunks, but for offset and length */
 };
 
 struct credit {
@@ -38,6 +40,13 @@ struct credit {
 	uint16_t slot;
 	uint32_t seq;
 	uint8_t entry;
+};
+
+/* A message that went before its credit. */
+struct early {
+	TAILQ_ENTRY(early) link;
+	int tag;
+	size_t bytes;
 };
 
 /* One chunk on its way through one lane. */
@@ -51,17 +60,22 @@ struct send_lane {
 
 TAILQ_HEAD(send_queue, send_request);
 TAILQ_HEAD(credit_queue, credit);
+TAILQ_HEAD(early_queue, early);
 
 struct tcp_sender {
 	struct tcp_conn conn;
 	struct send_queue waiting; /* for credit, in the order of their isend */
 	struct send_queue moving;  /* with bytes that are not cut yet */
 	struct credit_queue credits, spare_credits;
+	struct early_queue earlies, spare_earlies;
+	size_t early_bytes, early_left; /* standing credit: all of it, and what is not in use */
+	uint32_t seen;                  /* buffers that credit has come for; wraps */
 	struct send_lane lane[LINA_LANES_MAX];
 	size_t credit_bytes; /* in credit_buffer, not decoded yet */
 	uint8_t credit_buffer[CREDIT_BUFFER_BYTES];
 	struct send_request request[TCP_REQUESTS];
 	struct credit credit[CREDITS];
+	struct early early[EARLIES];
 };
 
 static void sender_close(struct lina_object *object)
@@ -72,18 +86,28 @@ static void sender_close(struct lina_object *object)
 	free(s);
 }
 
-int tcp_sender_create(
-	const struct lina_config *config, const int *fd, int nlanes, struct lina_conn **conn_p)
+static void queues_init(struct tcp_sender *s)
 {
-	struct tcp_sender *s = calloc(1, sizeof(*s));
-	if (!s)
-		return -ENOMEM;
 	TAILQ_INIT(&s->waiting);
 	TAILQ_INIT(&s->moving);
 	TAILQ_INIT(&s->credits);
 	TAILQ_INIT(&s->spare_credits);
+	TAILQ_INIT(&s->earlies);
+	TAILQ_INIT(&s->spare_earlies);
 	for (int i = 0; i < CREDITS; i++)
 		TAILQ_INSERT_TAIL(&s->spare_credits, &s->credit[i], link);
+	for (int i = 0; i < EARLIES; i++)
+		TAILQ_INSERT_TAIL(&s->spare_earlies, &s->early[i], link);
+}
+
+int tcp_sender_create(const struct lina_config *config, const int *fd, int nlanes,
+	uint32_t early_bytes, struct lina_conn **conn_p)
+{
+	struct tcp_sender *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	queues_init(s);
+	s->early_bytes = s->early_left = early_bytes;
 	s->conn.base.object.close = sender_close;
 	int err = tcp_conn_init(&s->conn, config, fd, nlanes);
 	if (err) {
@@ -99,35 +123,55 @@ static int sender_fail(struct tcp_sender *s, int err)
 	return tcp_conn_fail(&s->conn, err, "sending to");
 }
 
+static int size_check(struct tcp_sender *s, int tag, size_t bytes, uint64_t room)
+{
+	if (bytes <= room)
+		return 0;
+	lina_warn("message of %zu bytes (tag %d) for a receive of %llu bytes: the ranks do not "
+		  "agree on a size",
+		bytes, tag, (unsigned long long)room);
+	return sender_fail(s, -EMSGSIZE);
+}
+
+static void request_move(struct tcp_sender *s, struct send_request *r)
+{
+	r->state = SEND_MOVES;
+	TAILQ_INSERT_TAIL(&s->moving, r, link);
+}
+
 /* The request's credit is there: it may move. */
 static int request_release(struct tcp_sender *s, struct send_request *r, const struct credit *c)
 {
-	if (r->bytes > c->room) {
-		lina_warn("message of %zu bytes (tag %d) for a receive of %llu bytes: the ranks do "
-			  "not agree on a size",
-			r->bytes, r->tag, (unsigned long long)c->room);
-		return sender_fail(s, -EMSGSIZE);
-	}
-	r->state = SEND_MOVES;
+	int err = size_check(s, r->tag, r->bytes, c->room);
+	if (err)
+		return err;
 	r->frame = (struct lina_wire_data){
 		.slot = c->slot, .seq = c->seq, .entry = c->entry, .message_bytes = r->bytes
 	};
-	TAILQ_INSERT_TAIL(&s->moving, r, link);
+	request_move(s, r);
 	return 0;
 }
 
-/* A credit goes to the send that has waited longest with its tag, or waits for one. */
-static int credit_take(struct tcp_sender *s, const struct credit *arrived)
+/* The credit of a message that went early is no more than its standing credit given back. */
+static bool early_settle(struct tcp_sender *s, const struct credit *arrived, int *err_p)
 {
-	struct send_request *r;
+	struct early *e;
 
-	TAILQ_FOREACH(r, &s->waiting, link)
+	TAILQ_FOREACH(e, &s->earlies, link)
 	{
-		if (r->tag != arrived->tag)
+		if (e->tag != arrived->tag)
 			continue;
-		TAILQ_REMOVE(&s->waiting, r, link);
-		return request_release(s, r, arrived);
+		TAILQ_REMOVE(&s->earlies, e, link);
+		TAILQ_INSERT_HEAD(&s->spare_earlies, e, link);
+		s->early_left += e->bytes;
+		*err_p = size_check(s, e->tag, e->bytes, arrived->room);
+		return true;
 	}
+	return false;
+}
+
+static int credit_keep(struct tcp_sender *s, const struct credit *arrived)
+{
 	struct credit *c = TAILQ_FIRST(&s->spare_credits);
 	if (!c)
 		return sender_fail(s, -EPROTO); /* more receives than the peer can have */
@@ -139,6 +183,26 @@ static int credit_take(struct tcp_sender *s, const struct credit *arrived)
 	c->entry = arrived->entry;
 	TAILQ_INSERT_TAIL(&s->credits, c, link);
 	return 0;
+}
+
+/* A credit goes to the oldest message with its tag: one that went early, one that waits, or one
+ * that is still to come. */
+static int credit_take(struct tcp_sender *s, const struct credit *arrived)
+{
+	struct send_request *r;
+	int err = 0;
+
+	s->seen++;
+	if (early_settle(s, arrived, &err))
+		return err;
+	TAILQ_FOREACH(r, &s->waiting, link)
+	{
+		if (r->tag != arrived->tag)
+			continue;
+		TAILQ_REMOVE(&s->waiting, r, link);
+		return request_release(s, r, arrived);
+	}
+	return credit_keep(s, arrived);
 }
 
 static int credits_decode(struct tcp_sender *s)
@@ -187,6 +251,8 @@ static int credits_pull(struct tcp_sender *s)
 /* Stripes of equal size, so that all lanes end at the same time. */
 static size_t chunk_bytes(const struct tcp_sender *s, const struct send_request *r)
 {
+	if (r->frame.early)
+		return r->bytes;
 	size_t stripe = (r->bytes + (size_t)s->conn.nlanes - 1) / (size_t)s->conn.nlanes;
 	if (stripe < STRIPE_MIN_BYTES)
 		stripe = STRIPE_MIN_BYTES;
@@ -199,7 +265,7 @@ static size_t chunk_bytes(const struct tcp_sender *s, const struct send_request 
 static void lane_load(struct tcp_sender *s, struct send_lane *lane)
 {
 	struct send_request *r = TAILQ_FIRST(&s->moving);
-	if (!r)
+	if (!r || (r->frame.early && lane != &s->lane[0]))
 		return;
 	struct lina_wire_data frame = r->frame;
 	frame.offset = r->cut;
@@ -269,8 +335,7 @@ static struct send_request *request_get(struct tcp_sender *s)
 	return NULL;
 }
 
-/* Lets the request move if its credit is here already. */
-static int request_match(struct tcp_sender *s, struct send_request *r)
+static bool credit_use(struct tcp_sender *s, struct send_request *r, int *err_p)
 {
 	struct credit *c;
 
@@ -280,11 +345,49 @@ static int request_match(struct tcp_sender *s, struct send_request *r)
 			continue;
 		TAILQ_REMOVE(&s->credits, c, link);
 		TAILQ_INSERT_HEAD(&s->spare_credits, c, link);
-		return request_release(s, r, c);
+		*err_p = request_release(s, r, c);
+		return true;
 	}
+	return false;
+}
+
+/* A message that would be striped gains more from its lanes than from an early start. None may
+ * overtake one that waits. */
+static bool early_use(struct tcp_sender *s, struct send_request *r)
+{
+	struct early *e = TAILQ_FIRST(&s->spare_earlies);
+	bool striped = s->conn.nlanes > 1 && r->bytes > STRIPE_MIN_BYTES;
+
+	if (!e || striped || r->bytes > s->early_left || !TAILQ_EMPTY(&s->waiting))
+		return false;
+	TAILQ_REMOVE(&s->spare_earlies, e, link);
+	e->tag = r->tag;
+	e->bytes = r->bytes;
+	TAILQ_INSERT_TAIL(&s->earlies, e, link);
+	s->early_left -= r->bytes;
+	r->frame = (struct lina_wire_data){
+		.early = true, .tag = r->tag, .seen = s->seen, .message_bytes = r->bytes
+	};
+	request_move(s, r);
+	return true;
+}
+
+/* Finds credit for the request. What has arrived is read only when standing credit runs low, so
+ * that one system call reads many. */
+static int request_match(struct tcp_sender *s, struct send_request *r)
+{
+	int err = 0;
+
+	if (credit_use(s, r, &err))
+		return err;
+	if (s->early_left >= s->early_bytes / 2 && early_use(s, r))
+		return 0;
+	err = credits_pull(s);
+	if (err || credit_use(s, r, &err) || early_use(s, r))
+		return err;
 	r->state = SEND_WAITS;
 	TAILQ_INSERT_TAIL(&s->waiting, r, link);
-	return credits_pull(s);
+	return 0;
 }
 
 int tcp_send(struct lina_conn *conn, void *data, size_t bytes, int tag, struct lina_mr *mr,

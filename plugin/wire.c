@@ -6,7 +6,7 @@
 
 enum { MAGIC = 0x4c494e41 }; /* "LINA" */
 enum { FAMILY_INET = 4, FAMILY_INET6 = 6 };
-enum { TYPE_CREDIT = 0xc1, TYPE_DATA = 0xda };
+enum { TYPE_CREDIT = 0xc1, TYPE_DATA = 0xda, TYPE_EARLY = 0xea };
 
 /* Offsets within a handle. */
 enum {
@@ -174,21 +174,23 @@ int lina_hello_decode(const uint8_t in[LINA_HELLO_BYTES], struct lina_wire_hello
 	return 0;
 }
 
-void lina_welcome_encode(uint64_t conn_id, uint8_t out[LINA_WELCOME_BYTES])
+void lina_welcome_encode(const struct lina_wire_welcome *welcome, uint8_t out[LINA_WELCOME_BYTES])
 {
 	memset(out, 0, LINA_WELCOME_BYTES);
 	magic_put(out);
-	put_u64(out + 8, conn_id);
+	put_u64(out + 8, welcome->conn_id);
+	put_u32(out + 16, welcome->early_bytes);
 }
 
-int lina_welcome_decode(const uint8_t in[LINA_WELCOME_BYTES], uint64_t *conn_id_p)
+int lina_welcome_decode(const uint8_t in[LINA_WELCOME_BYTES], struct lina_wire_welcome *welcome_p)
 {
 	int err = magic_check(in);
 	if (err)
 		return err;
-	if (get_u16(in + 6))
+	if (get_u16(in + 6) || get_u32(in + 20))
 		return -EPROTO;
-	*conn_id_p = get_u64(in + 8);
+	welcome_p->conn_id = get_u64(in + 8);
+	welcome_p->early_bytes = get_u32(in + 16);
 	return 0;
 }
 
@@ -228,32 +230,52 @@ int lina_credit_decode(const uint8_t *in, size_t nbytes, struct lina_wire_credit
 
 void lina_data_encode(const struct lina_wire_data *data, uint8_t out[LINA_DATA_HEAD_BYTES])
 {
-	out[0] = TYPE_DATA;
+	out[0] = data->early ? TYPE_EARLY : TYPE_DATA;
 	out[1] = data->entry;
 	put_u16(out + 2, data->slot);
-	put_u32(out + 4, data->seq);
+	put_u32(out + 4, data->early ? (uint32_t)data->tag : data->seq);
 	put_u64(out + 8, data->message_bytes);
 	put_u64(out + 16, data->offset);
 	put_u32(out + 24, data->length);
-	put_u32(out + 28, 0);
+	put_u32(out + 28, data->seen);
+}
+
+static int part_check(const struct lina_wire_data *d)
+{
+	if (d->entry >= LINA_RECVS_MAX || d->seen)
+		return -EPROTO;
+	if (d->offset > d->message_bytes || d->length > d->message_bytes - d->offset)
+		return -EPROTO;
+	return d->length == 0 && d->message_bytes != 0 ? -EPROTO : 0;
+}
+
+static int early_check(const struct lina_wire_data *d)
+{
+	bool whole = d->offset == 0 && d->length == d->message_bytes;
+	return d->entry == 0 && d->slot == 0 && whole ? 0 : -EPROTO;
 }
 
 int lina_data_decode(const uint8_t in[LINA_DATA_HEAD_BYTES], struct lina_wire_data *data_p)
 {
 	struct lina_wire_data d = {
+		.early = in[0] == TYPE_EARLY,
 		.entry = in[1],
 		.slot = get_u16(in + 2),
-		.seq = get_u32(in + 4),
 		.message_bytes = get_u64(in + 8),
 		.offset = get_u64(in + 16),
 		.length = get_u32(in + 24),
+		.seen = get_u32(in + 28),
 	};
-	if (in[0] != TYPE_DATA || d.entry >= LINA_RECVS_MAX || get_u32(in + 28))
-		return -EPROTO;
-	if (d.offset > d.message_bytes || d.length > d.message_bytes - d.offset)
-		return -EPROTO;
-	if (d.length == 0 && d.message_bytes != 0)
-		return -EPROTO;
-	*data_p = d;
-	return 0;
+	if (d.early)
+		d.tag = (int)get_u32(in + 4);
+	else
+		d.seq = get_u32(in + 4);
+	int err = -EPROTO;
+	if (d.early)
+		err = early_check(&d);
+	else if (in[0] == TYPE_DATA)
+		err = part_check(&d);
+	if (!err)
+		*data_p = d;
+	return err;
 }

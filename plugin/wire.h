@@ -5,9 +5,10 @@
  *
  *   handle   128 bytes, from listener to connector through NCCL's bootstrap
  *   hello     48 bytes, first on every lane, connector to listener
- *   welcome   16 bytes, the listener's answer
+ *   welcome   24 bytes, the listener's answer
  *   credit     8 bytes + 12 for each buffer, receiver to sender (clear to send)
- *   data      32 bytes + payload, sender to receiver
+ *   data      32 bytes + payload, sender to receiver: part of a message, against a credit
+ *   early     32 bytes + payload, sender to receiver: a message ahead of its credit
  *
  * Errors: -EPROTO: not ours or damaged; -EPROTONOSUPPORT: ours, of another version.
  */
@@ -15,6 +16,7 @@
 #define LINA_PLUGIN_WIRE_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -26,7 +28,7 @@ enum {
 	LINA_SECRET_BYTES = 16,
 	LINA_LANES_MAX = 16,
 	LINA_HELLO_BYTES = 48,
-	LINA_WELCOME_BYTES = 16,
+	LINA_WELCOME_BYTES = 24,
 	LINA_CREDIT_HEAD_BYTES = 8,
 	LINA_CREDIT_ENTRY_BYTES = 12,
 	LINA_CREDIT_MAX_BYTES = LINA_CREDIT_HEAD_BYTES + LINA_RECVS_MAX * LINA_CREDIT_ENTRY_BYTES,
@@ -62,8 +64,13 @@ struct lina_wire_hello {
 void lina_hello_encode(const struct lina_wire_hello *hello, uint8_t out[LINA_HELLO_BYTES]);
 int lina_hello_decode(const uint8_t in[LINA_HELLO_BYTES], struct lina_wire_hello *hello_p);
 
-void lina_welcome_encode(uint64_t conn_id, uint8_t out[LINA_WELCOME_BYTES]);
-int lina_welcome_decode(const uint8_t in[LINA_WELCOME_BYTES], uint64_t *conn_id_p);
+struct lina_wire_welcome {
+	uint64_t conn_id;     /* the hello's */
+	uint32_t early_bytes; /* standing credit: payload that may be on its way in early frames */
+};
+
+void lina_welcome_encode(const struct lina_wire_welcome *welcome, uint8_t out[LINA_WELCOME_BYTES]);
+int lina_welcome_decode(const uint8_t in[LINA_WELCOME_BYTES], struct lina_wire_welcome *welcome_p);
 
 /* A receive of n buffers is posted: the sender may send n messages, each to the buffer of its tag.
  * slot and seq name the receive; the sender repeats them in its data frames. */
@@ -84,11 +91,17 @@ size_t lina_credit_encode(const struct lina_wire_credit *credit, uint8_t *out);
  * or -errno. */
 int lina_credit_decode(const uint8_t *in, size_t nbytes, struct lina_wire_credit *credit_p);
 
-/* length bytes of payload follow: the part of a message that begins at offset. */
+/* length bytes of payload follow. early false: the part of a message that begins at offset, for
+ * buffer entry of the receive that slot and seq name. early true: a whole message for the first
+ * buffer with its tag that is not among the first seen ones of the connection, all buffers counted
+ * in the order of their receives, and that no early message has got before. */
 struct lina_wire_data {
+	bool early;
 	uint16_t slot;
+	uint8_t entry;
 	uint32_t seq;
-	uint8_t entry;          /* which buffer of the receive */
+	int tag;                /* early */
+	uint32_t seen;          /* early: buffers the sender had credit for; wraps */
 	uint64_t message_bytes; /* size of the whole message */
 	uint64_t offset;        /* offset + length <= message_bytes */
 	uint32_t length;        /* 0 only when message_bytes is 0 */
