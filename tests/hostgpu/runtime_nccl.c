@@ -5,43 +5,16 @@
 #include "runtime_executor.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define API __attribute__((visibility("default")))
 
 /* ---- the executor -------------------------------------------------------------------------- */
 
-/* The one kernel that NCCL launches with an array of pointers: the reduction on a communicator of a
- * single rank, oneRankReduce<...>(dst, src, count, scalar, scalarIsPointer). */
-struct one_rank_args {
-	void *to, *from;
-	size_t count;
-	uint64_t scalar;
-	bool scalar_is_pointer;
-};
-
-static size_t pack(const char *kernel, void *const *params, void *packed)
-{
-	if (!strstr(kernel, "oneRankReduce"))
-		return 0;
-	if (packed) {
-		struct one_rank_args *args = packed;
-		memcpy(&args->to, params[0], sizeof args->to);
-		memcpy(&args->from, params[1], sizeof args->from);
-		memcpy(&args->count, params[2], sizeof args->count);
-		memcpy(&args->scalar, params[3], sizeof args->scalar);
-		memcpy(&args->scalar_is_pointer, params[4], sizeof args->scalar_is_pointer);
-	}
-	return sizeof(struct one_rank_args);
-}
-
 __attribute__((constructor)) static void executor_bring(void)
 {
-	static const struct hostgpu_executor executor = { executor_run, pack };
+	static const struct hostgpu_executor executor = { executor_run, executor_pack };
 	hostgpu_executor_set(&executor);
 }
 
