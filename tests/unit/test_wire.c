@@ -222,25 +222,32 @@ static void no_byte_of_a_hello_is_ignored(void **state)
 	}
 }
 
-static void welcome_keeps_its_id(void **state)
+static void welcome_keeps_its_fields(void **state)
 {
-	static const uint64_t ids[] = { 0, 1, UINT64_MAX, 0x0123456789abcdefu };
+	static const struct lina_wire_welcome sent[] = {
+		{ 0, UINT32_MAX },
+		{ UINT64_MAX, 0 },
+		{ 0x0123456789abcdefu, 1 << 20 },
+	};
 	uint8_t bytes[LINA_WELCOME_BYTES];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
-		uint64_t got = ~ids[i];
-		lina_welcome_encode(ids[i], bytes);
+	for (size_t i = 0; i < sizeof(sent) / sizeof(*sent); i++) {
+		struct lina_wire_welcome got = { ~sent[i].conn_id, ~sent[i].early_bytes };
+		lina_welcome_encode(&sent[i], bytes);
 		assert_int_equal(lina_welcome_decode(bytes, &got), 0);
-		assert_true(got == ids[i]);
+		assert_true(got.conn_id == sent[i].conn_id);
+		assert_true(got.early_bytes == sent[i].early_bytes);
 	}
-	for (size_t at = 0; at < 8; at++) {
-		uint64_t got = 7;
+	for (size_t at = 0; at < sizeof(bytes); at++) {
+		struct lina_wire_welcome got = { .conn_id = 7 };
 		bool version = at == VERSION_AT || at == VERSION_AT + 1;
+		if (at >= 8 && at < 20) /* the fields may be anything */
+			continue;
 		bytes[at] ^= 0x10;
 		assert_int_equal(
 			lina_welcome_decode(bytes, &got), version ? -EPROTONOSUPPORT : -EPROTO);
-		assert_true(got == 7);
+		assert_true(got.conn_id == 7);
 		bytes[at] ^= 0x10;
 	}
 }
@@ -376,6 +383,36 @@ static void data_of_another_kind_is_refused(void **state)
 	assert_int_equal(lina_data_decode(bytes, &got), 0);
 }
 
+static void early_is_one_whole_message(void **state)
+{
+	const struct lina_wire_data sent = { .early = true,
+		.tag = INT32_MIN,
+		.seen = UINT32_MAX,
+		.message_bytes = UINT32_MAX,
+		.length = UINT32_MAX };
+	uint8_t bytes[LINA_DATA_HEAD_BYTES];
+	struct lina_wire_data d = sent, got;
+
+	(void)state;
+	lina_data_encode(&sent, bytes);
+	assert_int_equal(lina_data_decode(bytes, &got), 0);
+	assert_true(got.early && got.tag == sent.tag && got.seen == sent.seen);
+	data_round_trip(&sent, 0);
+	d.length--;
+	data_round_trip(&d, -EPROTO);
+	d = sent;
+	d.offset = 1;
+	data_round_trip(&d, -EPROTO);
+	d = sent;
+	d.slot = 1;
+	data_round_trip(&d, -EPROTO);
+	d = sent;
+	d.entry = 1;
+	data_round_trip(&d, -EPROTO);
+	d = (struct lina_wire_data){ .early = true };
+	data_round_trip(&d, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,11 +425,12 @@ int main(void)
 		cmocka_unit_test(hello_keeps_its_fields),
 		cmocka_unit_test(hello_with_impossible_lanes_is_refused),
 		cmocka_unit_test(no_byte_of_a_hello_is_ignored),
-		cmocka_unit_test(welcome_keeps_its_id),
+		cmocka_unit_test(welcome_keeps_its_fields),
 		cmocka_unit_test(credit_keeps_its_fields_and_waits_for_all_of_them),
 		cmocka_unit_test(credit_of_another_kind_or_number_is_refused),
 		cmocka_unit_test(data_keeps_its_fields_and_stays_in_its_message),
 		cmocka_unit_test(data_of_another_kind_is_refused),
+		cmocka_unit_test(early_is_one_whole_message),
 	};
 
 	return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
