@@ -23,7 +23,8 @@
 
 enum {
 	TCP_REQUESTS = 64, /* of one end; NCCL has at most 32 in flight (NCCL_NET_MAX_REQUESTS) */
-	TCP_HELLO_TIMEOUT_MS = 10000, /* a stranger that says nothing for so long goes */
+	TCP_STRIPE_MIN_BYTES = 64 << 10, /* smaller messages stay on one lane */
+	TCP_HELLO_TIMEOUT_MS = 10000,    /* a stranger that says nothing for so long goes */
 };
 
 struct tcp_device {

@@ -10,6 +10,8 @@
 
 #include "plugin/sock.h"
 
+enum { CREDIT_IDLE_TESTS = 8 }; /* tests without data after which all credit is sent */
+
 static void receiver_close(struct lina_object *object)
 {
 	struct tcp_receiver *r = (struct tcp_receiver *)object;
@@ -121,8 +123,30 @@ static void request_post(struct tcp_receiver *r, struct recv_request *q, int n, 
 	credit_add(r, q);
 }
 
-/* Credits are sent by the test that NCCL makes next, several in one system call; at once if there
- * is no other receive to test and the sender has nothing else to go by. */
+/* Whether the sender may need the credit of q now. A message of such a size goes early, unless the
+ * standing credit is used up. */
+static bool credit_urgent(const struct tcp_receiver *r, const struct recv_request *q)
+{
+	size_t early =
+		r->conn.nlanes > 1 ? TCP_STRIPE_MIN_BYTES : (size_t)r->conn.config->early_bytes / 2;
+
+	for (int i = 0; i < q->n; i++)
+		if (!q->buffer[i].known && q->buffer[i].room > early)
+			return true;
+	return r->conn.config->early_bytes == 0;
+}
+
+/* Standing credit goes back before the sender runs short of it, and whatever is unsent goes when
+ * nothing comes: the sender may wait for just that. */
+static int credits_return(struct tcp_receiver *r)
+{
+	size_t unsent = r->credit_until - r->credit_from;
+	bool due = unsent > sizeof(r->credit_buffer) / 4 ||
+		   r->early_owed > (size_t)r->conn.config->early_bytes / 4;
+
+	return due || r->conn.idle > CREDIT_IDLE_TESTS ? credits_push(r) : 0;
+}
+
 int tcp_recv(struct lina_conn *conn, int n, void *const *data, const size_t *bytes, const int *tags,
 	struct lina_mr *const *mrs, struct lina_request **request_p)
 {
@@ -139,7 +163,7 @@ int tcp_recv(struct lina_conn *conn, int n, void *const *data, const size_t *byt
 	request_post(r, q, n, data, bytes, tags);
 	for (int i = 0; i < n && !err; i++)
 		err = tcp_early_meet(r, &q->buffer[i]);
-	if (!err && q->left && r->conn.in_flight == 1)
+	if (!err && credit_urgent(r, q))
 		err = credits_push(r);
 	if (err)
 		return err;
@@ -150,19 +174,10 @@ int tcp_recv(struct lina_conn *conn, int n, void *const *data, const size_t *byt
 static int progress(struct tcp_receiver *r, const struct recv_request *request)
 {
 	r->conn.idle++;
-	int err = credits_push(r);
+	int err = credits_return(r);
 	if (!err)
 		err = tcp_lanes_pull(r, request);
 	return err ? err : tcp_conn_idle(&r->conn);
-}
-
-/* Standing credit goes back to the sender before it runs short of it. */
-static int credits_return(struct tcp_receiver *r)
-{
-	size_t unsent = r->credit_until - r->credit_from;
-	bool short_of = r->early_owed >= (size_t)r->conn.config->early_bytes / 4;
-
-	return short_of || unsent > sizeof(r->credit_buffer) / 4 ? credits_push(r) : 0;
 }
 
 int tcp_recv_test(struct lina_request *request, int *done_p, int *bytes_p)

@@ -15,8 +15,7 @@
 enum {
 	CREDITS = TCP_REQUESTS * LINA_RECVS_MAX,
 	CREDIT_BUFFER_BYTES = 4096,
-	EARLIES = 256,               /* early messages whose receive has not been announced */
-	STRIPE_MIN_BYTES = 64 << 10, /* smaller messages stay on one lane */
+	EARLIES = 256, /* early messages whose receive has not been announced */
 	CHUNK_MAX_BYTES = 1 << 30,
 };
 
@@ -254,8 +253,8 @@ static size_t chunk_bytes(const struct tcp_sender *s, const struct send_request 
 	if (r->frame.early)
 		return r->bytes;
 	size_t stripe = (r->bytes + (size_t)s->conn.nlanes - 1) / (size_t)s->conn.nlanes;
-	if (stripe < STRIPE_MIN_BYTES)
-		stripe = STRIPE_MIN_BYTES;
+	if (stripe < TCP_STRIPE_MIN_BYTES)
+		stripe = TCP_STRIPE_MIN_BYTES;
 	if (stripe > CHUNK_MAX_BYTES)
 		stripe = CHUNK_MAX_BYTES;
 	return stripe < r->bytes - r->cut ? stripe : r->bytes - r->cut;
@@ -356,7 +355,7 @@ static bool credit_use(struct tcp_sender *s, struct send_request *r, int *err_p)
 static bool early_use(struct tcp_sender *s, struct send_request *r)
 {
 	struct early *e = TAILQ_FIRST(&s->spare_earlies);
-	bool striped = s->conn.nlanes > 1 && r->bytes > STRIPE_MIN_BYTES;
+	bool striped = s->conn.nlanes > 1 && r->bytes > TCP_STRIPE_MIN_BYTES;
 
 	if (!e || striped || r->bytes > s->early_left || !TAILQ_EMPTY(&s->waiting))
 		return false;
