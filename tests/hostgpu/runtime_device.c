@@ -1,4 +1,4 @@
-/* The devices that programs are shown: HOSTGPU_DEVICES of compute capability 8.0, without NVLink,
+/* The devices that programs are shown: HOSTGPU_DEVICES of compute capability 9.0, without NVLink,
  * peer access, GPUDirect, virtual memory management or multicast. */
 #include "runtime.h"
 

@@ -16,6 +16,7 @@
 
 #include <cuda_runtime.h>
 
+#include "hostgpu/runtime_config.h"
 #include "hostgpu/runtime_executor.h"
 
 /* ---- devices ------------------------------------------------------------------------------- */
@@ -93,7 +94,7 @@ static void properties_fit_the_header(void **state)
 	memset(&at, 0x5a, sizeof at);
 	assert_int_equal(cudaGetDeviceProperties(&at.prop, 2), cudaSuccess);
 	assert_string_equal(at.prop.name, "hostgpu");
-	assert_int_equal(at.prop.major, 8);
+	assert_int_equal(at.prop.major, HOSTGPU_COMPUTE_MAJOR);
 	assert_int_equal(at.prop.multiProcessorCount, 32);
 	assert_int_equal(at.prop.pciBusID, 0xff);
 	for (size_t i = 0; i < sizeof at.guard; i++)
