@@ -11,6 +11,7 @@ ncclResult_t lina_nccl_result(int err)
 	case ECONNRESET:
 	case ECONNABORTED:
 	case EPIPE:
+	case ESHUTDOWN:
 	case ETIMEDOUT:
 	case EHOSTUNREACH:
 	case EHOSTDOWN:

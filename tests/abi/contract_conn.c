@@ -190,6 +190,7 @@ static void errors_become_nccls(void **state)
 		{ -ECONNRESET, ncclRemoteError },
 		{ -ECONNABORTED, ncclRemoteError },
 		{ -EPIPE, ncclRemoteError },
+		{ -ESHUTDOWN, ncclRemoteError },
 		{ -ETIMEDOUT, ncclRemoteError },
 		{ -EHOSTUNREACH, ncclRemoteError },
 		{ -EHOSTDOWN, ncclRemoteError },
