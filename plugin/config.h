@@ -19,8 +19,8 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 	X(connect_timeout_ms, "LINA_CONNECT_TIMEOUT_MS", 30000, 100, 3600000, "ms",         \
 		"how long a connection may take from the first call until both ends agree") \
 	X(peer_timeout_ms, "LINA_PEER_TIMEOUT_MS", 30000, 1000, 3600000, "ms",              \
-		"how long a host that no longer answers is waited for "                     \
-		"(TCP user timeout and keepalive)")
+		"how long a host may stay silent, with not even its kernel answering, "     \
+		"before its connections fail")
 
 /* Text: field, variable, NCCL's variable that holds where ours is not set, choices ("" = any text;
  * else separated by spaces), help. The default is no text. */
