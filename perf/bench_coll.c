@@ -113,17 +113,19 @@ struct bench {
 	struct bench_row row;
 };
 
-/* Time of one one-way operation on this rank. The operations of a sample follow each other on the
- * stream without waiting in between, as in nccl-tests. */
-static double time_sample(struct bench *bench, const struct bench_op *op, int net, int iters)
+/* Time of one one-way operation on this rank, and what it used of the processors. The operations of
+ * a sample follow each other on the stream without waiting in between, as in nccl-tests. */
+static void sample(struct bench *bench, const struct bench_op *op, int net, int iters,
+	double *time_us_p, double *cpu_us_p)
 {
 	job_barrier(&bench->job, bench->comm[net], bench->stream);
-	double start_us = now_us();
+	double start_us = now_us(), start_cpu_us = cpu_us();
 	for (int i = 0; i < iters; i++)
 		must_nccl(op->run(&bench->job, &bench->buffers, bench->comm[net], bench->stream),
 			op->name);
 	must_cuda(cudaStreamSynchronize(bench->stream), "cudaStreamSynchronize");
-	return (now_us() - start_us) / iters / op->trips;
+	*time_us_p = (now_us() - start_us) / iters / op->trips;
+	*cpu_us_p = (cpu_us() - start_cpu_us) / iters / op->trips;
 }
 
 /* Checks the operation on every network, which also makes its connections, and finds how many
@@ -135,9 +137,10 @@ static int warm_up(struct bench *bench, const struct bench_op *op)
 
 	for (int net = 0; net < s->nnets; net++) {
 		bench_op_check(op, &bench->job, &bench->buffers, bench->comm[net], bench->stream);
-		double time_us = time_sample(bench, op, net, WARMUP_ITERS) * op->trips;
-		if (time_us > longest_us)
-			longest_us = time_us;
+		double time_us, unused;
+		sample(bench, op, net, WARMUP_ITERS, &time_us, &unused);
+		if (time_us * op->trips > longest_us)
+			longest_us = time_us * op->trips;
 	}
 	job_max(&bench->job, &longest_us, 1, bench->comm[0], bench->stream);
 	if (s->iters > 0)
@@ -161,11 +164,15 @@ static void measure(struct bench *bench, const struct bench_op *op, uint64_t siz
 	for (int round = 0; round < s->rounds; round++)
 		for (int i = 0; i < s->nnets; i++) {
 			int net = round % 2 == 0 ? i : s->nnets - 1 - i;
-			row->time_us[net][round] = time_sample(bench, op, net, row->iters);
+			sample(bench, op, net, row->iters, &row->time_us[net][round],
+				&row->cpu_us[net][round]);
 		}
-	for (int net = 0; net < s->nnets; net++)
+	for (int net = 0; net < s->nnets; net++) {
 		job_max(&bench->job, row->time_us[net], (size_t)s->rounds, bench->comm[0],
 			bench->stream);
+		job_sum(&bench->job, row->cpu_us[net], (size_t)s->rounds, bench->comm[0],
+			bench->stream);
+	}
 	if (bench->report != NULL)
 		bench_report_add(bench->report, row);
 }

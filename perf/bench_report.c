@@ -25,6 +25,7 @@ struct bench_report {
 /* Of one network in one row. */
 struct figures {
 	double p10_us, p50_us, p90_us;
+	double cpu_us;
 	double bus_gbps;
 	double ratio, ratio_p10, ratio_p90; /* bus bandwidth over the first network's */
 };
@@ -54,14 +55,17 @@ struct bench_report *bench_report_open(
 		report->summary = open_file(path, ".tsv");
 		report->samples = open_file(path, ".samples.tsv");
 		fprintf(report->summary,
-			"# %s\nop\tbytes\tnet\titers\trounds\tp10_us\tp50_us\tp90_us\tbus_gbps"
+			"# "
+			"%s\nop\tbytes\tnet\titers\trounds\tp10_us\tp50_us\tp90_us\tcpu_us\tbus_"
+			"gbps"
 			"\tline_share\tratio\tratio_p10\tratio_p90\n",
 			title);
-		fprintf(report->samples, "# %s\nop\tbytes\tnet\tround\titers\ttime_us\n", title);
+		fprintf(report->samples, "# %s\nop\tbytes\tnet\tround\titers\ttime_us\tcpu_us\n",
+			title);
 	}
 	printf("%s\n", title);
-	printf("%-14s %9s %-8s %33s %10s %6s %s\n", "operation", "bytes", "network",
-		"time, median (p10 .. p90), us", "bus Gbit/s", "line",
+	printf("%-14s %9s %-8s %36s %9s %10s %5s %s\n", "operation", "bytes", "network",
+		"time, median (p10 .. p90), us", "cpu, us", "bus Gbit/s", "line",
 		"ratio to first (p10 .. p90)");
 	return report;
 }
@@ -69,19 +73,22 @@ struct bench_report *bench_report_open(
 /* Rounds are paired: the ratio of one round compares neighbours in time. */
 static struct figures figure(const struct bench_row *row, int net)
 {
-	double sorted[BENCH_ROUNDS_MAX], ratio[BENCH_ROUNDS_MAX];
+	double sorted[BENCH_ROUNDS_MAX], cpu[BENCH_ROUNDS_MAX], ratio[BENCH_ROUNDS_MAX];
 	size_t n = (size_t)row->nrounds;
 	struct figures f;
 
 	for (size_t i = 0; i < n; i++) {
 		sorted[i] = row->time_us[net][i];
+		cpu[i] = row->cpu_us[net][i];
 		ratio[i] = row->time_us[0][i] / row->time_us[net][i];
 	}
 	stats_sort(sorted, n);
+	stats_sort(cpu, n);
 	stats_sort(ratio, n);
 	f.p10_us = stats_quantile(sorted, n, 0.1);
 	f.p50_us = stats_quantile(sorted, n, 0.5);
 	f.p90_us = stats_quantile(sorted, n, 0.9);
+	f.cpu_us = stats_quantile(cpu, n, 0.5);
 	f.bus_gbps = row->link_bytes * 8e-3 / f.p50_us;
 	f.ratio = stats_quantile(ratio, n, 0.5);
 	f.ratio_p10 = stats_quantile(ratio, n, 0.1);
@@ -92,13 +99,13 @@ static struct figures figure(const struct bench_row *row, int net)
 static void print_figures(const struct bench_report *report, const struct bench_row *row, int net,
 	const struct figures *f)
 {
-	printf("%-14s %9llu %-8s %11.1f (%9.1f .. %9.1f) %10.4f ", row->op,
+	printf("%-14s %9llu %-8s %12.1f (%9.1f .. %9.1f) %9.1f %10.4f ", row->op,
 		(unsigned long long)row->size_bytes, report->nets[net], f->p50_us, f->p10_us,
-		f->p90_us, f->bus_gbps);
+		f->p90_us, f->cpu_us, f->bus_gbps);
 	if (report->rate_mbps > 0)
-		printf("%6.3f", f->bus_gbps * 1e3 / report->rate_mbps);
+		printf("%5.3f", f->bus_gbps * 1e3 / report->rate_mbps);
 	else
-		printf("%6s", "-");
+		printf("%5s", "-");
 	if (net > 0)
 		printf(" %.3f (%.3f .. %.3f)", f->ratio, f->ratio_p10, f->ratio_p90);
 	printf("\n");
@@ -108,15 +115,15 @@ static void write_figures(const struct bench_report *report, const struct bench_
 	const struct figures *f)
 {
 	fprintf(report->summary,
-		"%s\t%llu\t%s\t%d\t%d\t%.2f\t%.2f\t%.2f\t%.5f\t%.4f\t%.4f\t%.4f\t%.4f\n", row->op,
-		(unsigned long long)row->size_bytes, report->nets[net], row->iters, row->nrounds,
-		f->p10_us, f->p50_us, f->p90_us, f->bus_gbps,
+		"%s\t%llu\t%s\t%d\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%.5f\t%.4f\t%.4f\t%.4f\t%.4f\n",
+		row->op, (unsigned long long)row->size_bytes, report->nets[net], row->iters,
+		row->nrounds, f->p10_us, f->p50_us, f->p90_us, f->cpu_us, f->bus_gbps,
 		report->rate_mbps > 0 ? f->bus_gbps * 1e3 / report->rate_mbps : 0, f->ratio,
 		f->ratio_p10, f->ratio_p90);
 	for (int i = 0; i < row->nrounds; i++)
-		fprintf(report->samples, "%s\t%llu\t%s\t%d\t%d\t%.2f\n", row->op,
+		fprintf(report->samples, "%s\t%llu\t%s\t%d\t%d\t%.2f\t%.2f\n", row->op,
 			(unsigned long long)row->size_bytes, report->nets[net], i, row->iters,
-			row->time_us[net][i]);
+			row->time_us[net][i], row->cpu_us[net][i]);
 }
 
 void bench_report_add(struct bench_report *report, const struct bench_row *row)

@@ -17,6 +17,8 @@ struct bench_row {
 	int nrounds;
 	/* Time of one operation, the slowest rank's, in the order of measurement. */
 	double time_us[BENCH_NETS_MAX][BENCH_ROUNDS_MAX];
+	/* What one operation takes of the processors, all ranks together. */
+	double cpu_us[BENCH_NETS_MAX][BENCH_ROUNDS_MAX];
 };
 
 struct bench_report;

@@ -30,6 +30,14 @@ double now_us(void)
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
+double cpu_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+}
+
 static int number_from(const char *name, int least, int most)
 {
 	const char *text = getenv(name);
@@ -145,18 +153,38 @@ void job_gather(const struct job *job, const double *values, size_t n, double *a
 	must_cuda(cudaFree(device), "cudaFree");
 }
 
-void job_max(const struct job *job, double *values, size_t n, ncclComm_t comm, cudaStream_t stream)
+static double larger(double a, double b)
 {
-	size_t nall = n * (size_t)job->nranks;
-	double *all = malloc(nall * sizeof(*all));
+	return a > b ? a : b;
+}
+
+static double sum(double a, double b)
+{
+	return a + b;
+}
+
+static void combine(const struct job *job, double *values, size_t n, double (*with)(double, double),
+	ncclComm_t comm, cudaStream_t stream)
+{
+	double *all = calloc(n * (size_t)job->nranks, sizeof(*all));
 
 	if (all == NULL)
-		die("no memory for %zu values", nall);
+		die("no memory for %zu values of each rank", n);
 	job_gather(job, values, n, all, comm, stream);
-	for (size_t i = 0; i < nall; i++)
-		if (all[i] > values[i % n])
-			values[i % n] = all[i];
+	memcpy(values, all, n * sizeof(*values));
+	for (size_t i = n; i < n * (size_t)job->nranks; i++)
+		values[i % n] = with(values[i % n], all[i]);
 	free(all);
+}
+
+void job_max(const struct job *job, double *values, size_t n, ncclComm_t comm, cudaStream_t stream)
+{
+	combine(job, values, n, larger, comm, stream);
+}
+
+void job_sum(const struct job *job, double *values, size_t n, ncclComm_t comm, cudaStream_t stream)
+{
+	combine(job, values, n, sum, comm, stream);
 }
 
 void *job_alloc(size_t bytes)

@@ -42,6 +42,9 @@ void job_gather(const struct job *job, const double *values, size_t n, double *a
 /* Each of n values becomes the largest that any rank has. */
 void job_max(const struct job *job, double *values, size_t n, ncclComm_t comm, cudaStream_t stream);
 
+/* Each becomes the sum of all ranks'. */
+void job_sum(const struct job *job, double *values, size_t n, ncclComm_t comm, cudaStream_t stream);
+
 /* Device memory of at least 1 byte, zeroed. */
 void *job_alloc(size_t bytes);
 
@@ -49,7 +52,8 @@ void *job_alloc(size_t bytes);
 void must_nccl(ncclResult_t result, const char *what);
 void must_cuda(cudaError_t result, const char *what);
 
-/* CLOCK_MONOTONIC. */
+/* CLOCK_MONOTONIC, and what this process's threads have used of the processors. */
 double now_us(void);
+double cpu_us(void);
 
 #endif
