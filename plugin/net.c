@@ -1,6 +1,7 @@
 #include "plugin/net.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +9,13 @@
 #include <unistd.h>
 
 #include "plugin/log.h"
+#include "plugin/traffic.h"
 #include "plugin/transport.h"
 
 struct lina_net {
 	struct lina_net_params params;
 	pid_t pid; /* a child made by fork has copies of the sockets, but they are not its own */
+	struct lina_traffic traffic;
 	pthread_mutex_t lock;
 	LIST_HEAD(, lina_object) objects; /* listeners and connections. Guarded by lock */
 	LIST_HEAD(, lina_dial) dials;     /* Guarded by lock */
@@ -138,9 +141,25 @@ int lina_net_props_get(int dev, struct lina_net_props *props_p)
 	return 0;
 }
 
+/* What NCCL last said on this thread of the transfers that follow, and for which context. NCCL says
+ * it just before isend, and only when it differs from what it said before. */
+static _Thread_local struct {
+	const struct lina_net *net;
+	int op; /* lina_op, or negative */
+} latched;
+
 int lina_net_attr_set(struct lina_net *net, const struct lina_net_attr *attr)
 {
-	return net && attr ? 0 : -EINVAL;
+	if (!net || !attr)
+		return -EINVAL;
+	latched.net = net;
+	latched.op = lina_op_of_mask(attr->op);
+	return 0;
+}
+
+static int op_of(const struct lina_net *net)
+{
+	return latched.net == net ? latched.op : -EINVAL;
 }
 
 int lina_net_listen(struct lina_net *net, int dev, void *handle, struct lina_listener **listener_p)
@@ -270,6 +289,14 @@ int lina_net_accept(struct lina_listener *listener, struct lina_conn **conn_p)
 	return 0;
 }
 
+static void traffic_log(const struct lina_net *net)
+{
+	char text[512];
+
+	lina_info("communicator %" PRIx64 " sent %s", net->params.comm_id,
+		lina_traffic_text(&net->traffic, text, sizeof(text)));
+}
+
 int lina_net_close(struct lina_net *net)
 {
 	if (!net || net->pid != getpid())
@@ -280,6 +307,7 @@ int lina_net_close(struct lina_net *net)
 		dial_remove(net, dial);
 	while ((object = LIST_FIRST(&net->objects)))
 		object_close(object);
+	traffic_log(net);
 	pthread_mutex_destroy(&net->lock);
 	free(net);
 	process_put();
@@ -303,7 +331,10 @@ int lina_net_send(struct lina_conn *conn, void *data, size_t bytes, int tag, str
 	(void)profile;
 	if (!conn->sends)
 		return -EINVAL;
-	return conn->ops->send(conn, data, bytes, tag, mr, request_p);
+	int err = conn->ops->send(conn, data, bytes, tag, mr, request_p);
+	if (!err && *request_p)
+		lina_traffic_add(&conn->object.net->traffic, op_of(conn->object.net), bytes);
+	return err;
 }
 
 int lina_net_recv(struct lina_conn *conn, int n, void *const *data, const size_t *bytes,

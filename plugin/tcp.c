@@ -48,14 +48,20 @@ static int devices_find(struct lina_transport *t)
 	return err;
 }
 
+static int speed_mbps(const struct tcp_device *d)
+{
+	return d->nic.speed_mbps ? d->nic.speed_mbps : SPEED_DEFAULT_MBPS;
+}
+
 static void devices_log(const struct lina_transport *t)
 {
 	char addr[LINA_ADDR_TEXT_BYTES];
 
 	for (int i = 0; i < t->ndevs; i++) {
 		const struct tcp_device *d = &t->devs[i];
-		lina_info("tcp device %d: %s %s, %d Mbit/s, NUMA node %d, %s", i, d->iface.name,
-			lina_addr_text(&d->iface.addr, addr), d->nic.speed_mbps, d->nic.numa_node,
+		lina_info("tcp device %d: %s %s, %d Mbit/s%s, NUMA node %d, %s", i, d->iface.name,
+			lina_addr_text(&d->iface.addr, addr), speed_mbps(d),
+			d->nic.speed_mbps ? "" : " (assumed)", d->nic.numa_node,
 			d->nic.pci_path[0] ? d->nic.pci_path : "not on PCI");
 	}
 }
@@ -95,7 +101,7 @@ static void tcp_props(const struct lina_transport *t, int dev, struct lina_net_p
 		.pci_path = d->nic.pci_path[0] ? d->nic.pci_path : NULL,
 		.guid = (uint64_t)dev,
 		.ptr_support = LINA_PTR_HOST,
-		.speed_mbps = d->nic.speed_mbps ? d->nic.speed_mbps : SPEED_DEFAULT_MBPS,
+		.speed_mbps = speed_mbps(d),
 		.max_comms = MAX_COMMS,
 		.max_recvs = LINA_RECVS_MAX,
 		.ndevs = 1,

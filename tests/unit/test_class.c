@@ -1,0 +1,84 @@
+/* The classes of NCCL's operations, and the count of what was sent by operation. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+
+#include "plugin/traffic.h"
+#include "priority/class.h"
+
+/* NCCL's numbers, from its ncclFunc_t. */
+static void each_bit_is_one_operation(void **state)
+{
+	static const struct {
+		int bit;
+		const char *name, *cls;
+	} rows[] = {
+		{ 0, "broadcast", "bulk" },
+		{ 1, "reduce", "bulk" },
+		{ 2, "allgather", "bulk" },
+		{ 3, "reducescatter", "bulk" },
+		{ 4, "allreduce", "bulk" },
+		{ 5, "sendrecv", "latency" },
+		{ 6, "send", "latency" },
+		{ 7, "recv", "latency" },
+		{ 8, "alltoall", "latency" },
+		{ 9, "scatter", "latency" },
+		{ 10, "gather", "latency" },
+		{ 11, "allgatherv", "bulk" },
+	};
+
+	(void)state;
+	assert_int_equal(LINA_NOPS, sizeof(rows) / sizeof(*rows));
+	for (size_t i = 0; i < LINA_NOPS; i++) {
+		int op = lina_op_of_mask(UINT32_C(1) << rows[i].bit);
+		assert_int_equal(op, rows[i].bit);
+		assert_string_equal(lina_op_name((enum lina_op)op), rows[i].name);
+		assert_string_equal(
+			lina_class_name(lina_class_of_op((enum lina_op)op)), rows[i].cls);
+	}
+}
+
+static void other_masks_are_no_operation(void **state)
+{
+	(void)state;
+	assert_int_equal(lina_op_of_mask(0), -EINVAL);
+	assert_int_equal(lina_op_of_mask(UINT32_MAX), -EINVAL); /* as at connect time */
+	assert_int_equal(lina_op_of_mask(0x140), -EINVAL);
+	assert_int_equal(lina_op_of_mask(UINT32_C(1) << LINA_NOPS), -EINVAL);
+	assert_null(lina_op_name(LINA_NOPS));
+	assert_null(lina_class_name(LINA_NCLASSES));
+	assert_int_equal(lina_class_of_op(LINA_NOPS), LINA_CLASS_BULK);
+}
+
+static void traffic_is_counted_by_operation(void **state)
+{
+	struct lina_traffic traffic = { 0 };
+	char text[256], small[16];
+
+	(void)state;
+	assert_string_equal(lina_traffic_text(&traffic, text, sizeof(text)), "nothing");
+	lina_traffic_add(&traffic, LINA_OP_ALLTOALL, 0);
+	lina_traffic_add(&traffic, LINA_OP_ALLTOALL, (size_t)5 << 32);
+	lina_traffic_add(&traffic, -EINVAL, 7);
+	lina_traffic_add(&traffic, LINA_NOPS + 3, 1);
+	assert_string_equal(lina_traffic_text(&traffic, text, sizeof(text)),
+		"alltoall 2 messages 21474836480 bytes (latency), "
+		"unnamed 2 messages 8 bytes (bulk)");
+	assert_string_equal(lina_traffic_text(&traffic, small, sizeof(small)), "alltoall 2 mess");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_bit_is_one_operation),
+		cmocka_unit_test(other_masks_are_no_operation),
+		cmocka_unit_test(traffic_is_counted_by_operation),
+	};
+
+	return cmocka_run_group_tests_name("class", tests, NULL, NULL);
+}
