@@ -19,7 +19,7 @@
 
 enum {
 	WORKED_NS = 1000 * 1000, /* a thread that did not poll for so long did something else */
-	RECV_POLLS = 1000,       /* receives without data and without a yield: a loop on recv */
+	RECV_POLLS = 100,        /* receives without data and without a yield: a loop on recv */
 	SHORT_SLEEP_US = 100,    /* shorter sleeps are polls */
 };
 
@@ -36,6 +36,8 @@ int __wrap_usleep(useconds_t sleep_us);
 int __real_usleep(useconds_t sleep_us);
 ssize_t __wrap_recv(int socket, void *buffer, size_t bytes, int flags);
 ssize_t __real_recv(int socket, void *buffer, size_t bytes, int flags);
+int __wrap_accept(int socket, struct sockaddr *address, socklen_t *bytes);
+int __real_accept(int socket, struct sockaddr *address, socklen_t *bytes);
 
 static uint64_t now_ns(void)
 {
@@ -85,6 +87,16 @@ ssize_t __wrap_recv(int socket, void *buffer, size_t bytes, int flags)
 		errno = EAGAIN;
 	}
 	return got;
+}
+
+int __wrap_accept(int socket, struct sockaddr *address, socklen_t *bytes)
+{
+	int accepted = __real_accept(socket, address, bytes);
+	if (accepted < 0 && errno == EAGAIN) {
+		poll_step();
+		errno = EAGAIN;
+	}
+	return accepted;
 }
 
 /* ---- the hook ------------------------------------------------------------------------------ */
