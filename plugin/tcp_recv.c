@@ -10,7 +10,7 @@
 
 #include "plugin/sock.h"
 
-enum { CREDIT_IDLE_TESTS = 8 }; /* tests without data after which all credit is sent */
+enum { CREDIT_IDLE_TESTS = 4 }; /* tests without data after which all credit is sent */
 
 static void receiver_close(struct lina_object *object)
 {
@@ -173,7 +173,6 @@ int tcp_recv(struct lina_conn *conn, int n, void *const *data, const size_t *byt
 
 static int progress(struct tcp_receiver *r, const struct recv_request *request)
 {
-	r->conn.idle++;
 	int err = credits_return(r);
 	if (!err)
 		err = tcp_lanes_pull(r, request);

@@ -420,7 +420,6 @@ int tcp_send(struct lina_conn *conn, void *data, size_t bytes, int tag, struct l
 
 static int progress(struct tcp_sender *s)
 {
-	s->conn.idle++;
 	int err = TAILQ_EMPTY(&s->waiting) ? 0 : credits_pull(s);
 	if (!err)
 		err = lanes_push(s);
