@@ -28,8 +28,8 @@ static const struct lina_knob knobs[] = { LINA_KNOBS_INT(INT_ROW) LINA_KNOBS_TEX
 enum { NKNOBS = sizeof(knobs) / sizeof(knobs[0]) };
 
 /* Variables of the programs around the plugin; it must not warn of them. */
-static const char *const others[] = { "LINA_RANK", "LINA_NRANKS", "LINA_RENDEZVOUS", "LINA_CACHE",
-	"LINA_TRANSPORT", "LINA_NCCL_SOURCE" };
+static const char *const others[] = { "LINA_RANK", "LINA_NRANKS", "LINA_RENDEZVOUS", "LINA_HOST",
+	"LINA_CACHE", "LINA_TRANSPORT", "LINA_NCCL_SOURCE" };
 enum { NOTHERS = sizeof(others) / sizeof(others[0]) };
 
 const struct lina_knob *lina_config_knobs(size_t *nknobs_p)

@@ -12,7 +12,8 @@
 static const char doc[] =
 	"Starts N copies of PROGRAM as ranks and ends with all of them gone.\v"
 	"Each rank finds LINA_RANK, LINA_NRANKS and LINA_RENDEZVOUS (a folder of this run's own, "
-	"removed at the end) in its environment, and NCCL_HOSTID, HOSTGPU_BUS and, unless it is "
+	"removed at the end) in its environment, on test hosts LINA_HOST (its namespace's name), "
+	"and NCCL_HOSTID, HOSTGPU_BUS and, unless it is "
 	"set "
 	"already, NCCL_SOCKET_IFNAME (=lo, or =eth0 on test hosts), so that each is a node of its "
 	"own. The exit status is the worst rank's, 124 when the time is up, 128 and the signal "

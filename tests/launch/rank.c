@@ -67,7 +67,7 @@ int rank_open(struct rank *rank, int index, const struct rank_spec *spec)
 
 static void set_number(const char *name, const char *prefix, int value)
 {
-	char text[32];
+	char text[PATH_MAX];
 
 	snprintf(text, sizeof(text), "%s%d", prefix, value);
 	setenv(name, text, 1);
@@ -81,6 +81,8 @@ static void set_environment(int index, const struct rank_spec *spec)
 	setenv("LINA_RENDEZVOUS", spec->rendezvous_dir, 1);
 	set_number("NCCL_HOSTID", "h", index);
 	set_number("HOSTGPU_BUS", "", index);
+	if (spec->hosts_prefix != NULL)
+		set_number("LINA_HOST", spec->hosts_prefix, index);
 	setenv("NCCL_SOCKET_IFNAME", spec->hosts_prefix != NULL ? "=eth0" : "=lo", 0);
 	for (char **setting = spec->settings; *setting != NULL; setting++)
 		putenv(*setting);

@@ -240,7 +240,7 @@ static void other_programs_variables_are_not(void **state)
 
 	(void)state;
 	assert_int_equal(READ(&config, "LINA_RANK=0", "LINA_NRANKS=2", "LINA_RENDEZVOUS=x",
-				 "LINA_CACHE=/tmp", "LINA_TRANSPORT=tcp"),
+				 "LINA_HOST=h0", "LINA_CACHE=/tmp", "LINA_TRANSPORT=tcp"),
 		0);
 	assert_int_equal(nlines, 0);
 }
