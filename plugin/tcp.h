@@ -76,6 +76,7 @@ int tcp_conn_idle(struct tcp_conn *conn);
 int tcp_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset, int fd,
 	struct lina_mr **mr_p);
 int tcp_dereg(struct lina_conn *conn, struct lina_mr *mr);
+/* mr may be NULL: not known. -EINVAL (logged): outside of mr, or bytes at NULL. */
 int tcp_mr_check(const struct lina_mr *mr, const void *data, size_t bytes);
 
 int tcp_listen(struct lina_transport *transport, int dev, struct lina_wire_handle *handle_p,

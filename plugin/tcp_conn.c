@@ -115,7 +115,13 @@ int tcp_dereg(struct lina_conn *conn, struct lina_mr *mr)
 
 int tcp_mr_check(const struct lina_mr *mr, const void *data, size_t bytes)
 {
-	if (!mr || bytes == 0)
+	if (bytes == 0)
+		return 0;
+	if (!data) {
+		lina_warn("transfer of %zu bytes at NULL", bytes);
+		return -EINVAL;
+	}
+	if (!mr)
 		return 0;
 	uintptr_t from = (uintptr_t)data, base = (uintptr_t)mr->data;
 	if (from >= base && from - base <= mr->bytes && bytes <= mr->bytes - (from - base))

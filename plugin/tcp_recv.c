@@ -12,6 +12,9 @@
 
 enum { CREDIT_IDLE_TESTS = 4 }; /* tests without data after which all credit is sent */
 
+/* Stands in for a NULL of no bytes: adding even 0 to NULL is undefined. */
+static uint8_t nothing[1];
+
 static void receiver_close(struct lina_object *object)
 {
 	struct tcp_receiver *r = (struct tcp_receiver *)object;
@@ -97,8 +100,8 @@ static struct recv_request *request_get(struct tcp_receiver *r)
 
 static int mrs_check(int n, void *const *data, const size_t *bytes, struct lina_mr *const *mrs)
 {
-	for (int i = 0; mrs && i < n; i++) {
-		int err = tcp_mr_check(mrs[i], data[i], bytes[i]);
+	for (int i = 0; i < n; i++) {
+		int err = tcp_mr_check(mrs ? mrs[i] : NULL, data[i], bytes[i]);
 		if (err)
 			return err;
 	}
@@ -115,9 +118,10 @@ static void request_post(struct tcp_receiver *r, struct recv_request *q, int n, 
 	q->first = r->nbuffers;
 	r->nbuffers += (uint32_t)n;
 	for (int i = 0; i < n; i++)
-		q->buffer[i] = (struct recv_buffer){
-			.request = q, .data = data[i], .room = bytes[i], .tag = tags[i]
-		};
+		q->buffer[i] = (struct recv_buffer){ .request = q,
+			.data = bytes[i] ? data[i] : nothing,
+			.room = bytes[i],
+			.tag = tags[i] };
 	TAILQ_INSERT_TAIL(&r->posted, q, link);
 	r->conn.in_flight++;
 	credit_add(r, q);

@@ -57,6 +57,9 @@ struct send_lane {
 	size_t payload_left;
 };
 
+/* Stands in for a NULL of no bytes: adding even 0 to NULL is undefined. */
+static uint8_t nothing[1];
+
 TAILQ_HEAD(send_queue, send_request);
 TAILQ_HEAD(credit_queue, credit);
 TAILQ_HEAD(early_queue, early);
@@ -403,7 +406,7 @@ int tcp_send(struct lina_conn *conn, void *data, size_t bytes, int tag, struct l
 		return 0;
 	}
 	r->base.conn = conn;
-	r->data = data;
+	r->data = bytes ? data : nothing;
 	r->bytes = bytes;
 	r->cut = 0;
 	r->chunks = 0;
