@@ -25,7 +25,7 @@ void tcp_earlies_free(struct tcp_receiver *r)
 static void early_deliver(struct tcp_receiver *r, struct recv_early *e)
 {
 	memcpy(e->buffer->data, e->payload, e->bytes);
-	e->buffer->begun = e->buffer->got = e->bytes;
+	e->buffer->got = e->bytes;
 	e->buffer->request->left--;
 	TAILQ_REMOVE(&r->earlies, e, link);
 	free(e);
@@ -40,28 +40,38 @@ static int buffer_claim(struct tcp_receiver *r, struct recv_buffer *b, uint64_t 
 	return 0;
 }
 
-/* Standing credit is free again once the message has its buffer. */
+/* Standing credit is free again once the message has its buffer, which no other may share: it
+ * counts as begun to its end. */
 static int early_claim(struct tcp_receiver *r, struct recv_buffer *b, size_t bytes)
 {
 	r->early_left += bytes;
 	r->early_owed += bytes;
+	b->begun = bytes;
 	return buffer_claim(r, b, bytes);
 }
 
-/* The buffer that an early message is for, by the rule of struct lina_wire_data; NULL: not posted.
- */
-static struct recv_buffer *early_buffer(struct tcp_receiver *r, const struct lina_wire_data *d)
+/* The first buffer of q that an early message may have, by the rule of struct lina_wire_data. */
+static struct recv_buffer *early_buffer(struct recv_request *q, int tag, uint32_t seen)
+{
+	for (int i = 0; i < q->n; i++) {
+		struct recv_buffer *b = &q->buffer[i];
+		bool later = (int32_t)(q->first + (uint32_t)i - seen) >= 0;
+		if (later && !b->known && b->tag == tag)
+			return b;
+	}
+	return NULL;
+}
+
+/* NULL: not posted. */
+static struct recv_buffer *early_posted(struct tcp_receiver *r, const struct lina_wire_data *d)
 {
 	struct recv_request *q;
 
 	TAILQ_FOREACH(q, &r->posted, link)
 	{
-		for (int i = 0; i < q->n; i++) {
-			struct recv_buffer *b = &q->buffer[i];
-			bool later = (int32_t)(q->first + (uint32_t)i - d->seen) >= 0;
-			if (later && !b->known && b->tag == d->tag)
-				return b;
-		}
+		struct recv_buffer *b = early_buffer(q, d->tag, d->seen);
+		if (b)
+			return b;
 	}
 	return NULL;
 }
@@ -140,7 +150,6 @@ static int part_begin(
 
 static void early_begin(struct tcp_receiver *r, struct recv_lane *lane, struct recv_buffer *b)
 {
-	b->begun = b->message_bytes;
 	lane->buffer = b;
 	chunk_begin(r, lane, b->data, (uint32_t)b->message_bytes);
 }
@@ -151,7 +160,7 @@ static int early_arrive(
 	if (lane != &r->lane[0] || d->length > r->early_left)
 		return tcp_receiver_fail(r, -EPROTO);
 	r->early_left -= d->length;
-	struct recv_buffer *b = early_buffer(r, d);
+	struct recv_buffer *b = early_posted(r, d);
 	if (!b) {
 		r->stalled = true;
 		r->stall = *d;
@@ -289,32 +298,37 @@ int tcp_lanes_pull(struct tcp_receiver *r, const struct recv_request *request)
 
 /* --- a receive is posted --- */
 
-static struct recv_early *early_find(struct tcp_receiver *r, int tag)
+static int asides_meet(struct tcp_receiver *r, struct recv_request *q)
 {
-	struct recv_early *e;
+	struct recv_early *e, *next;
+	int err = 0;
 
-	TAILQ_FOREACH(e, &r->earlies, link)
-	if (!e->buffer && e->tag == tag)
-		break;
-	return e;
-}
-
-int tcp_early_meet(struct tcp_receiver *r, struct recv_buffer *buffer)
-{
-	struct recv_early *e = early_find(r, buffer->tag);
-	if (e) {
-		e->buffer = buffer;
-		int err = early_claim(r, buffer, e->bytes);
+	for (e = TAILQ_FIRST(&r->earlies); e && !err; e = next) {
+		next = TAILQ_NEXT(e, link);
+		struct recv_buffer *b = e->buffer ? NULL : early_buffer(q, e->tag, e->seen);
+		if (!b)
+			continue;
+		e->buffer = b;
+		err = early_claim(r, b, e->bytes);
 		if (!err && e->whole)
 			early_deliver(r, e);
-		return err;
 	}
-	if (!r->stalled || r->stall.tag != buffer->tag)
+	return err;
+}
+
+/* What was set aside came before what heads the lane, and that before what follows it. */
+int tcp_early_meet(struct tcp_receiver *r, struct recv_request *q)
+{
+	int err = asides_meet(r, q);
+	if (err || !r->stalled)
+		return err;
+	struct recv_buffer *b = early_buffer(q, r->stall.tag, r->stall.seen);
+	if (!b)
 		return 0;
 	r->stalled = false;
-	int err = early_claim(r, buffer, r->stall.length);
+	err = early_claim(r, b, r->stall.length);
 	if (err)
 		return err;
-	early_begin(r, &r->lane[0], buffer);
+	early_begin(r, &r->lane[0], b);
 	return stage_use(r, &r->lane[0]);
 }

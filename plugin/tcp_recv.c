@@ -165,8 +165,7 @@ int tcp_recv(struct lina_conn *conn, int n, void *const *data, const size_t *byt
 		return 0;
 	}
 	request_post(r, q, n, data, bytes, tags);
-	for (int i = 0; i < n && !err; i++)
-		err = tcp_early_meet(r, &q->buffer[i]);
+	err = tcp_early_meet(r, q);
 	if (!err && credit_urgent(r, q))
 		err = credits_push(r);
 	if (err)

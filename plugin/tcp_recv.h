@@ -81,9 +81,9 @@ struct tcp_receiver {
 
 int tcp_receiver_fail(struct tcp_receiver *r, int err);
 
-/* Gives buffer, which has just been posted, the early message that waits for it, if there is one.
+/* Gives the buffers of a request that has just been posted the early messages that wait for them.
  */
-int tcp_early_meet(struct tcp_receiver *r, struct recv_buffer *buffer);
+int tcp_early_meet(struct tcp_receiver *r, struct recv_request *request);
 
 /* Receives on all lanes until they are empty or request is complete. */
 int tcp_lanes_pull(struct tcp_receiver *r, const struct recv_request *request);
