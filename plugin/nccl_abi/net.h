@@ -12,8 +12,8 @@
 #define NCCL_PTR_HOST                0x1
 #define NCCL_PTR_CUDA                0x2
 #define NCCL_PTR_DMABUF              0x4
-#define NCCL_NET_TRAFFIC_CLASS_UNDEF -1
-#define NCCL_NET_ID_UNDEF            -1
+#define NCCL_NET_TRAFFIC_CLASS_UNDEF (-1)
+#define NCCL_NET_ID_UNDEF            (-1)
 
 /* In *request when irecv is called (net v9 on): NCCL will not look at the receive's size. */
 #define NCCL_NET_OPTIONAL_RECV_COMPLETION 0x1

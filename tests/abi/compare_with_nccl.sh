@@ -41,7 +41,7 @@ echo 'typedef struct CUstream_st *cudaStream_t;' >"$work/stand-in/cuda_runtime.h
 cat $sources "$include/$header" "$work/stand-in/nccl.h" "$include/nccl_common.h" \
 	"$(find "$include" -name net_device.h | head -n 1)" >"$work/theirs.h"
 values=$(cat "$ours/plugin/nccl_abi/net.h" "$ours/plugin/nccl_abi/common.h" |
-	grep -oE '#define NCCL_[A-Z0-9_]+ +[-0-9]|\<(nccl[A-Z][A-Za-z]+|NCCL_[A-Z_]+) = |ncclProfilerNetEvent[A-Za-z]+' |
+	grep -oE '#define NCCL_[A-Z0-9_]+ +[-(0-9]|\<(nccl[A-Z][A-Za-z]+|NCCL_[A-Z_]+) = |ncclProfilerNetEvent[A-Za-z]+' |
 	sed 's/^#define //; s/ .*//' | sort -u)
 for value in $values; do
 	! grep -qw "$value" "$work/theirs.h" || echo "LAYOUT_VALUE($value)"

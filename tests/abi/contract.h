@@ -25,6 +25,10 @@ extern void *ctx;
 enum { NTHINGS = 128 };
 extern char things[NTHINGS];
 
+/* What NCCL leaves in *request before irecv: NCCL_NET_OPTIONAL_RECV_COMPLETION, no pointer at all.
+ */
+void *thing_hint(void);
+
 /* What contract_init gives to init, beside the traffic class. */
 #define THING_COMM_ID 0xfedcba9876543210u
 void thing_log(ncclDebugLogLevel level, unsigned long flags, const char *file, int line,

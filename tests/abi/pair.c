@@ -114,7 +114,7 @@ void buffer_free(const struct end *end, void *conn, struct buffer *buffer)
 
 static unsigned char byte_of(unsigned seed, size_t at)
 {
-	return (unsigned char)(seed * 37u + at * 11u + (at >> 8) * 5u + 1u);
+	return (unsigned char)((size_t)seed * 37 + at * 11 + (at >> 8) * 5 + 1);
 }
 
 void buffer_fill(struct buffer *buffer, unsigned seed)

@@ -109,8 +109,8 @@ static void send_group(int n, int stride)
 	void *recv_request, *send_requests[LINA_RECVS_MAX];
 
 	for (int i = 0; i < n; i++) {
-		from[i] = buffer_make(&end, pair.send_conn, (size_t)(i * 3001));
-		to[i] = buffer_make(&end, pair.recv_conn, (size_t)(i * 3001 + 17));
+		from[i] = buffer_make(&end, pair.send_conn, (size_t)i * 3001);
+		to[i] = buffer_make(&end, pair.recv_conn, (size_t)i * 3001 + 17);
 		buffer_fill(&from[i], (unsigned)i);
 		tags[i] = 100 + i;
 		received[i] = -1;
@@ -126,7 +126,7 @@ static void send_group(int n, int stride)
 	pair_finish(&pair, NULL, recv_request, NULL, received);
 	for (int i = 0; i < n; i++) {
 		assert_int_equal(received[i], i * 3001);
-		buffer_check(&to[i], (unsigned)i, (size_t)(i * 3001));
+		buffer_check(&to[i], (unsigned)i, (size_t)i * 3001);
 		buffer_free(&end, pair.send_conn, &from[i]);
 		buffer_free(&end, pair.recv_conn, &to[i]);
 	}

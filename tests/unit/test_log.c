@@ -193,9 +193,9 @@ static void gate_counts_every_thread(void **state)
 		assert_int_equal(pthread_create(&threads[i], NULL, push_at_gate, NULL), 0);
 	for (int i = 0; i < NTHREADS; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	assert_true(lina_log_gate(&shared_gate, NROUNDS * 2, 10, &nheld));
+	assert_true(lina_log_gate(&shared_gate, (uint64_t)NROUNDS * 2, 10, &nheld));
 	assert_true(npassed > 0 && npassed <= NROUNDS / 10);
-	assert_int_equal(npassed + nheld_in_all + nheld, NTHREADS * NROUNDS);
+	assert_int_equal(npassed + nheld_in_all + nheld, (uint64_t)NTHREADS * NROUNDS);
 }
 
 int main(void)

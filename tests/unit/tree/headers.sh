@@ -1,0 +1,31 @@
+#!/bin/sh
+# Every header of the product compiles alone, and twice in one file.
+# Usage: headers.sh SOURCE_DIR COMPILER...     compilers that are missing are said so; one must be there
+set -eu
+
+cd "$1"
+shift
+nused=0
+failed=0
+headers=$(find plugin collectives priority topology -name '*.h' | sort)
+for cc in "$@"; do
+	if ! command -v "$cc" >/dev/null; then
+		echo "not checked with $cc: not installed"
+		continue
+	fi
+	nused=$((nused + 1))
+	for header in $headers; do
+		if ! printf '#include "%s"\n#include "%s"\n' "$header" "$header" |
+			"$cc" -std=c11 -D_GNU_SOURCE -I. -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror \
+				-fsyntax-only -x c -; then
+			echo "$header does not compile alone with $cc"
+			failed=1
+		fi
+	done
+done
+if [ $nused -eq 0 ]; then
+	echo "none of the compilers is installed: $*"
+	exit 1
+fi
+[ $failed -ne 0 ] || echo "$(echo "$headers" | wc -l) headers, $nused compilers"
+exit $failed
