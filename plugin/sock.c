@@ -70,9 +70,13 @@ int lina_sock_listen(const union lina_addr *addr, int *fd_p, union lina_addr *bo
 	return 0;
 }
 
-int lina_sock_accept(int listen_fd, int *fd_p)
+int lina_sock_accept(int listen_fd, int *fd_p, union lina_addr *from_p)
 {
-	int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	union lina_addr from;
+	socklen_t size = sizeof(from);
+
+	memset(&from, 0, sizeof(from));
+	int fd = accept4(listen_fd, &from.sa, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return errno == ECONNABORTED || errno == EINTR ? -EAGAIN : -errno;
 	int err = option_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -81,6 +85,7 @@ int lina_sock_accept(int listen_fd, int *fd_p)
 		return err;
 	}
 	*fd_p = fd;
+	*from_p = from;
 	return 0;
 }
 

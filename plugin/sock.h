@@ -18,8 +18,8 @@ const char *lina_addr_text(const union lina_addr *addr, char text[LINA_ADDR_TEXT
 /* Listens on addr, port 0, and says in bound_p which port that became. */
 int lina_sock_listen(const union lina_addr *addr, int *fd_p, union lina_addr *bound_p);
 
-/* -EAGAIN: nobody is waiting. */
-int lina_sock_accept(int listen_fd, int *fd_p);
+/* from_p: who it is; known here even if he has left again. -EAGAIN: nobody is waiting. */
+int lina_sock_accept(int listen_fd, int *fd_p, union lina_addr *from_p);
 
 /* Begins to connect from the interface of from (its port is not used) to to. */
 int lina_sock_dial(const union lina_addr *from, const union lina_addr *to, int *fd_p);

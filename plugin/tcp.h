@@ -54,14 +54,14 @@ uint64_t tcp_now_ns(void);
 
 /* Turns nlanes connected sockets into an end of a connection. The sockets are its own on success.
  * early_bytes: standing credit that the receiving end gave. */
-int tcp_sender_create(const struct lina_config *config, const int *fd, int nlanes,
-	uint32_t early_bytes, struct lina_conn **conn_p);
-int tcp_receiver_create(
-	const struct lina_config *config, const int *fd, int nlanes, struct lina_conn **conn_p);
+int tcp_sender_create(const struct lina_config *config, const union lina_addr *peer, const int *fd,
+	int nlanes, uint32_t early_bytes, struct lina_conn **conn_p);
+int tcp_receiver_create(const struct lina_config *config, const union lina_addr *peer,
+	const int *fd, int nlanes, struct lina_conn **conn_p);
 
 /* Fills in conn and takes the sockets over, last and without fail after all that can. */
-int tcp_conn_init(
-	struct tcp_conn *conn, const struct lina_config *config, const int *fd, int nlanes);
+int tcp_conn_init(struct tcp_conn *conn, const struct lina_config *config,
+	const union lina_addr *peer, const int *fd, int nlanes);
 void tcp_conn_close_lanes(struct tcp_conn *conn);
 
 /* Makes conn fail with err, logs why (once; what: "sending to", ...) and returns err. */

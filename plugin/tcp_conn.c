@@ -17,19 +17,16 @@ uint64_t tcp_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-int tcp_conn_init(
-	struct tcp_conn *conn, const struct lina_config *config, const int *fd, int nlanes)
+int tcp_conn_init(struct tcp_conn *conn, const struct lina_config *config,
+	const union lina_addr *peer, const int *fd, int nlanes)
 {
-	socklen_t size = sizeof(conn->peer);
-
 	for (int i = 0; i < nlanes; i++) {
 		int err = lina_sock_keepalive(fd[i], config->peer_timeout_ms);
 		if (err)
 			return err;
 	}
-	if (getpeername(fd[0], &conn->peer.sa, &size))
-		return -errno;
 	conn->config = config;
+	conn->peer = *peer;
 	conn->nlanes = nlanes;
 	memcpy(conn->fd, fd, (size_t)nlanes * sizeof(*fd));
 	return 0;

@@ -201,8 +201,8 @@ static int dial_finish(struct tcp_dial *dial, struct lina_conn **conn_p)
 
 	for (int i = 0; i < dial->hello.nlanes; i++)
 		fd[i] = dial->lane[i].fd;
-	int err =
-		tcp_sender_create(dial->config, fd, dial->hello.nlanes, dial->early_bytes, conn_p);
+	int err = tcp_sender_create(
+		dial->config, &dial->to, fd, dial->hello.nlanes, dial->early_bytes, conn_p);
 	if (err)
 		return err;
 	for (int i = 0; i < dial->hello.nlanes; i++)

@@ -21,6 +21,7 @@ enum {
 
 struct stranger {
 	int fd; /* -1: free row */
+	union lina_addr from;
 	uint64_t deadline_ns;
 	size_t got;
 	uint8_t hello[LINA_HELLO_BYTES];
@@ -35,6 +36,8 @@ struct tcp_listener {
 	unsigned turned_away; /* strangers */
 	struct stranger stranger[STRANGERS_MAX];
 	uint64_t conn_id;            /* of the attempt that the lanes below belong to */
+	union lina_addr peer;        /* who makes it */
+	uint64_t deadline_ns;        /* when its maker has given it up */
 	int nlanes;                  /* 0: the peer has not been here */
 	int lane_fd[LINA_LANES_MAX]; /* -1: this lane has not been here */
 };
@@ -50,14 +53,11 @@ static void lanes_close(struct tcp_listener *l)
 
 static void stranger_drop(struct tcp_listener *l, struct stranger *s, const char *why)
 {
-	union lina_addr addr = { .sa.sa_family = AF_INET };
-	socklen_t size = sizeof(addr);
 	char text[LINA_ADDR_TEXT_BYTES];
 
-	getpeername(s->fd, &addr.sa, &size);
 	if (l->turned_away++ == 0)
 		lina_info("turned %s away: it %s (said once for this listener)",
-			lina_addr_text(&addr, text), why);
+			lina_addr_text(&s->from, text), why);
 	lina_sock_close(s->fd);
 	s->fd = -1;
 }
@@ -113,6 +113,19 @@ int tcp_listen(struct lina_transport *transport, int dev, struct lina_wire_handl
 	return 0;
 }
 
+/* How long the connector tries. */
+static uint64_t timeout_ns(const struct tcp_listener *l)
+{
+	return (uint64_t)l->config->connect_timeout_ms * 1000000u;
+}
+
+/* Who does not introduce himself within the connector's time, or ours, is not the connector. */
+static uint64_t hello_ns(const struct tcp_listener *l)
+{
+	const uint64_t ours = TCP_HELLO_TIMEOUT_MS * 1000000ull;
+	return timeout_ns(l) < ours ? timeout_ns(l) : ours;
+}
+
 /* Takes the same time wherever the difference is. */
 static bool secret_equal(const uint8_t *a, const uint8_t *b)
 {
@@ -147,8 +160,11 @@ static void lane_take(
 		stranger_drop(l, s, "left before it was let in");
 		return;
 	}
+	if (!l->nlanes)
+		l->deadline_ns = tcp_now_ns() + timeout_ns(l);
 	l->conn_id = hello->conn_id;
 	l->nlanes = hello->nlanes;
+	l->peer = s->from;
 	lina_sock_close(l->lane_fd[hello->lane]);
 	l->lane_fd[hello->lane] = s->fd;
 	s->fd = -1;
@@ -222,7 +238,8 @@ static int arrivals_take(struct tcp_listener *l, uint64_t now_ns)
 {
 	for (int i = 0; i < ARRIVALS_MAX && !lanes_complete(l); i++) {
 		int fd;
-		int err = lina_sock_accept(l->fd, &fd);
+		union lina_addr from;
+		int err = lina_sock_accept(l->fd, &fd, &from);
 		if ((err == -EMFILE || err == -ENFILE) && stranger_any(l)) {
 			for (int k = 0; k < STRANGERS_MAX; k++)
 				if (l->stranger[k].fd >= 0)
@@ -234,11 +251,29 @@ static int arrivals_take(struct tcp_listener *l, uint64_t now_ns)
 			return err == -EAGAIN ? 0 : listen_fail(err, &l->addr);
 		struct stranger *s = row_get(l);
 		s->fd = fd;
+		s->from = from;
 		s->got = 0;
-		s->deadline_ns = now_ns + TCP_HELLO_TIMEOUT_MS * 1000000ull;
+		s->deadline_ns = now_ns + hello_ns(l);
 		stranger_hear(l, s, now_ns);
 	}
 	return 0;
+}
+
+/* A peer that died between its lanes. */
+static int attempt_check(struct tcp_listener *l, uint64_t now_ns)
+{
+	char text[LINA_ADDR_TEXT_BYTES];
+	int here = 0;
+
+	if (!l->nlanes || now_ns < l->deadline_ns)
+		return -EAGAIN;
+	for (int i = 0; i < l->nlanes; i++)
+		here += l->lane_fd[i] >= 0;
+	lina_warn("accepting %s failed: only %d of its %d lanes came within "
+		  "LINA_CONNECT_TIMEOUT_MS=%d",
+		lina_addr_text(&l->peer, text), here, l->nlanes, l->config->connect_timeout_ms);
+	lanes_close(l);
+	return -ETIMEDOUT;
 }
 
 int tcp_accept(struct lina_listener *listener, struct lina_conn **conn_p)
@@ -253,8 +288,8 @@ int tcp_accept(struct lina_listener *listener, struct lina_conn **conn_p)
 	if (err)
 		return err;
 	if (!lanes_complete(l))
-		return -EAGAIN;
-	err = tcp_receiver_create(l->config, l->lane_fd, l->nlanes, conn_p);
+		return attempt_check(l, now_ns);
+	err = tcp_receiver_create(l->config, &l->peer, l->lane_fd, l->nlanes, conn_p);
 	if (err)
 		return err;
 	for (int i = 0; i < l->nlanes; i++)

@@ -24,8 +24,8 @@ static void receiver_close(struct lina_object *object)
 	free(r);
 }
 
-int tcp_receiver_create(
-	const struct lina_config *config, const int *fd, int nlanes, struct lina_conn **conn_p)
+int tcp_receiver_create(const struct lina_config *config, const union lina_addr *peer,
+	const int *fd, int nlanes, struct lina_conn **conn_p)
 {
 	struct tcp_receiver *r = calloc(1, sizeof(*r));
 	if (!r)
@@ -34,7 +34,7 @@ int tcp_receiver_create(
 	TAILQ_INIT(&r->earlies);
 	r->early_left = (size_t)config->early_bytes;
 	r->conn.base.object.close = receiver_close;
-	int err = tcp_conn_init(&r->conn, config, fd, nlanes);
+	int err = tcp_conn_init(&r->conn, config, peer, fd, nlanes);
 	if (err) {
 		free(r);
 		return err;

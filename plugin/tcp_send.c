@@ -102,8 +102,8 @@ static void queues_init(struct tcp_sender *s)
 		TAILQ_INSERT_TAIL(&s->spare_earlies, &s->early[i], link);
 }
 
-int tcp_sender_create(const struct lina_config *config, const int *fd, int nlanes,
-	uint32_t early_bytes, struct lina_conn **conn_p)
+int tcp_sender_create(const struct lina_config *config, const union lina_addr *peer, const int *fd,
+	int nlanes, uint32_t early_bytes, struct lina_conn **conn_p)
 {
 	struct tcp_sender *s = calloc(1, sizeof(*s));
 	if (!s)
@@ -111,7 +111,7 @@ int tcp_sender_create(const struct lina_config *config, const int *fd, int nlane
 	queues_init(s);
 	s->early_bytes = s->early_left = early_bytes;
 	s->conn.base.object.close = sender_close;
-	int err = tcp_conn_init(&s->conn, config, fd, nlanes);
+	int err = tcp_conn_init(&s->conn, config, peer, fd, nlanes);
 	if (err) {
 		free(s);
 		return err;

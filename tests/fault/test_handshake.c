@@ -1,0 +1,516 @@
+/* Who gets in: strangers of every kind do not, the peer does, and a listener that is none does not
+ * hold a connector for longer than LINA_CONNECT_TIMEOUT_MS. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "net/evil.h"
+
+enum { LIMIT_MS = 10000, SHORT_MS = 300 };
+
+static struct lina_net *net;
+static struct lina_listener *listener;
+static uint8_t handle[LINA_HANDLE_BYTES];
+static int fds_before;
+
+static int setup(void **state)
+{
+	(void)state;
+	fds_before = fds_open();
+	log_forget();
+	if (net_open("LINA_CONNECT_TIMEOUT_MS=300", &net))
+		die("no context");
+	if (lina_net_listen(net, 0, handle, &listener))
+		die("no listener");
+	return 0;
+}
+
+/* Every test leaves as many descriptors as it found. */
+static int teardown(void **state)
+{
+	(void)state;
+	(void)lina_net_close(net);
+	if (fds_open() != fds_before)
+		die("%d descriptors before, %d after", fds_before, fds_open());
+	return 0;
+}
+
+/* Lets the listener look around; nobody may come of it. */
+static void listener_run(int times)
+{
+	for (int i = 0; i < times; i++) {
+		struct lina_conn *conn = (struct lina_conn *)&net;
+		assert_int_equal(lina_net_accept(listener, &conn), 0);
+		assert_null(conn);
+	}
+}
+
+static void is_turned_away(int fd, const char *whom, int ms)
+{
+	uint64_t deadline = now_ms() + (uint64_t)ms;
+
+	while (!evil_is_closed(fd)) {
+		listener_run(1);
+		if (now_ms() > deadline)
+			fail_msg("%s is still there after %d ms", whom, ms);
+	}
+}
+
+/* The peer itself, which must be let in whatever went before. */
+static void peer_gets_in(void)
+{
+	struct lina_conn *send = NULL, *recv = NULL;
+	uint64_t deadline = now_ms() + LIMIT_MS;
+	uint8_t from[100], to[100] = { 0 };
+
+	while (!send || !recv) {
+		int err = 0;
+		if (!send)
+			err = lina_net_connect(net, 0, LINA_TRAFFIC_CLASS_UNSET, handle, &send);
+		if (!err && !recv)
+			err = lina_net_accept(listener, &recv);
+		if (err || now_ms() > deadline)
+			fail_msg("the peer is not let in: %s\n%s", strerror(-err), log_text());
+	}
+	fill(from, sizeof(from), 1);
+	struct lina_request *r = post_recv(recv, to, sizeof(to), 0);
+	assert_int_equal(finish_both(post_send(send, from, sizeof(from), 0), r, LIMIT_MS), 0);
+	assert_true(is_filled(to, sizeof(to), 1));
+	assert_int_equal(lina_net_close_send(send), 0);
+	assert_int_equal(lina_net_close_recv(recv), 0);
+}
+
+static void hello_bytes(uint8_t bytes[LINA_HELLO_BYTES], int lane, int nlanes)
+{
+	struct lina_wire_handle h;
+	struct lina_wire_hello hello = {
+		.conn_id = 5, .lane = (uint8_t)lane, .nlanes = (uint8_t)nlanes
+	};
+
+	assert_int_equal(lina_handle_decode(handle, &h), 0);
+	memcpy(hello.secret, h.secret, sizeof(hello.secret));
+	lina_hello_encode(&hello, bytes);
+}
+
+static void one_stranger(const void *bytes, size_t n, const char *whom)
+{
+	int fd = evil_dial(handle);
+
+	evil_send(fd, bytes, n);
+	is_turned_away(fd, whom, LIMIT_MS);
+	(void)close(fd);
+}
+
+static void strangers_are_turned_away(void **state)
+{
+	static const int bad_lanes[][2] = { { 0, 0 }, { 0, 17 }, { 1, 1 }, { 255, 255 } };
+	uint8_t bytes[LINA_HELLO_BYTES];
+
+	(void)state;
+	one_stranger(
+		"GET / HTTP/1.1\r\nHost: here.example.org\r\nAccept: *\r\n\r\n", 52, "a browser");
+	memset(bytes, 0, sizeof(bytes));
+	one_stranger(bytes, sizeof(bytes), "zeros");
+	memset(bytes, 0xff, sizeof(bytes));
+	one_stranger(bytes, sizeof(bytes), "ones");
+	for (size_t i = 0; i < sizeof(bad_lanes) / sizeof(*bad_lanes); i++) {
+		hello_bytes(bytes, bad_lanes[i][0], bad_lanes[i][1]);
+		one_stranger(bytes, sizeof(bytes), "one with impossible lanes");
+	}
+	hello_bytes(bytes, 0, 1);
+	bytes[5]++;
+	one_stranger(bytes, sizeof(bytes), "another version");
+	assert_int_equal(log_warnings(), 0); /* strangers are no trouble */
+	peer_gets_in();
+}
+
+static void every_byte_of_the_secret_counts(void **state)
+{
+	uint8_t bytes[LINA_HELLO_BYTES];
+
+	(void)state;
+	for (int i = 0; i < LINA_SECRET_BYTES; i++) {
+		hello_bytes(bytes, 0, 1);
+		bytes[16 + i] ^= 1;
+		one_stranger(bytes, sizeof(bytes), "one with a wrong secret");
+	}
+	peer_gets_in();
+}
+
+static void secret_of_another_listener_is_wrong(void **state)
+{
+	uint8_t other_handle[LINA_HANDLE_BYTES];
+	struct lina_listener *other;
+	struct lina_wire_handle a, b;
+
+	(void)state;
+	assert_int_equal(lina_net_listen(net, 0, other_handle, &other), 0);
+	assert_int_equal(lina_handle_decode(handle, &a), 0);
+	assert_int_equal(lina_handle_decode(other_handle, &b), 0);
+	assert_memory_not_equal(a.secret, b.secret, LINA_SECRET_BYTES);
+	int fd = evil_dial(handle);
+	evil_hello(fd, other_handle, 1, 0, 1);
+	is_turned_away(fd, "the peer of another listener", LIMIT_MS);
+	(void)close(fd);
+	peer_gets_in();
+}
+
+static void those_who_leave_early_are_no_trouble(void **state)
+{
+	uint8_t bytes[LINA_HELLO_BYTES];
+
+	(void)state;
+	hello_bytes(bytes, 0, 2);
+	for (size_t n = 0; n < sizeof(bytes); n += 7) {
+		int fd = evil_dial(handle);
+		evil_send(fd, bytes, n);
+		listener_run(3);
+		if (n % 2)
+			(void)close(fd);
+		else
+			evil_reset(fd);
+		listener_run(3);
+	}
+	assert_int_equal(log_warnings(), 0);
+	peer_gets_in();
+}
+
+static void hello_may_come_byte_by_byte(void **state)
+{
+	uint8_t bytes[LINA_HELLO_BYTES], welcome_bytes[LINA_WELCOME_BYTES];
+	struct lina_wire_welcome welcome;
+	struct lina_conn *conn;
+
+	(void)state;
+	hello_bytes(bytes, 0, 1);
+	int fd = evil_dial(handle);
+	for (size_t i = 0; i + 1 < sizeof(bytes); i++) {
+		evil_send(fd, bytes + i, 1);
+		listener_run(2);
+	}
+	evil_send(fd, bytes + sizeof(bytes) - 1, 1);
+	assert_int_equal(accept_within(listener, LIMIT_MS, &conn), 0);
+	evil_read(fd, welcome_bytes, sizeof(welcome_bytes), LIMIT_MS);
+	assert_int_equal(lina_welcome_decode(welcome_bytes, &welcome), 0);
+	assert_true(welcome.conn_id == 5);
+	assert_int_equal(lina_net_close_recv(conn), 0);
+	(void)close(fd);
+}
+
+/* The time for a hello is the connector's own, where that is shorter than the listener's. */
+static void silent_stranger_goes_in_time(void **state)
+{
+	uint8_t bytes[LINA_HELLO_BYTES];
+
+	(void)state;
+	hello_bytes(bytes, 0, 1);
+	int silent = evil_dial(handle), slow = evil_dial(handle);
+	evil_send(slow, bytes, sizeof(bytes) - 1);
+	listener_run(3);
+	uint64_t start = now_ms();
+	assert_false(evil_is_closed(silent));
+	is_turned_away(silent, "a silent one", 10 * SHORT_MS);
+	is_turned_away(slow, "a slow one", 10 * SHORT_MS);
+	assert_true(now_ms() - start >= SHORT_MS - 20);
+	(void)close(silent);
+	(void)close(slow);
+	peer_gets_in();
+}
+
+/* Half of the peer is no peer: the listener says so when the peer itself has given up. */
+static void half_a_peer_is_not_waited_for(void **state)
+{
+	struct lina_conn *conn = NULL;
+
+	(void)state;
+	int fd = evil_dial(handle);
+	evil_hello(fd, handle, 9, 1, 2);
+	uint64_t start = now_ms();
+	assert_int_equal(accept_within(listener, LIMIT_MS, &conn), -ETIMEDOUT);
+	assert_null(conn);
+	assert_in_range(now_ms() - start, SHORT_MS - 20, 10 * SHORT_MS);
+	assert_true(evil_is_closed(fd));
+	assert_int_equal(log_warnings(), 1);
+	assert_true(log_says("127.0.0.1:"));
+	(void)close(fd);
+	peer_gets_in();
+}
+
+/* One more lane, another number of lanes, the same lane again: the last attempt counts. */
+static void later_attempt_replaces_an_earlier_one(void **state)
+{
+	struct lina_conn *conn;
+	int fd[5];
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		fd[i] = evil_dial(handle);
+	evil_hello(fd[0], handle, 9, 0, 2);
+	listener_run(5);
+	evil_hello(fd[1], handle, 10, 0, 3);
+	is_turned_away(fd[0], "the first attempt", LIMIT_MS);
+	evil_hello(fd[2], handle, 10, 0, 2);
+	is_turned_away(fd[1], "the attempt with three lanes", LIMIT_MS);
+	evil_hello(fd[3], handle, 10, 0, 2);
+	is_turned_away(fd[2], "the lane that was dialed again", LIMIT_MS);
+	evil_hello(fd[4], handle, 10, 1, 2);
+	assert_int_equal(accept_within(listener, LIMIT_MS, &conn), 0);
+	assert_int_equal(lina_net_close_recv(conn), 0);
+	for (int i = 0; i < 5; i++)
+		(void)close(fd[i]);
+}
+
+enum { FLOOD = 400 };
+
+static void flood_open(int *fd, int n, bool junk)
+{
+	static const uint8_t noise[300] = { 1, 2, 3 };
+
+	for (int i = 0; i < n; i++) {
+		fd[i] = evil_dial(handle);
+		if (junk)
+			evil_send(fd[i], noise, 1 + (size_t)i % (sizeof(noise) - 1));
+	}
+}
+
+static void flood_close(const int *fd, int n)
+{
+	for (int i = 0; i < n; i++)
+		(void)close(fd[i]);
+}
+
+static void flood_does_not_keep_the_peer_out(void **state)
+{
+	static int silent[FLOOD], junk[FLOOD];
+
+	(void)state;
+	flood_open(silent, FLOOD, false);
+	flood_open(junk, FLOOD, true);
+	peer_gets_in();
+	int kept = fds_open() - fds_before - 2 * FLOOD - 1;
+	assert_in_range(kept, 0, 64); /* descriptors for strangers are few */
+	flood_close(silent, FLOOD);
+	flood_close(junk, FLOOD);
+	assert_int_equal(log_warnings(), 0);
+}
+
+/* The peer dials while strangers keep coming, and each of its steps meets new ones. */
+static void flood_that_goes_on_does_not_either(void **state)
+{
+	static int flood[FLOOD];
+	struct lina_conn *send = NULL, *recv = NULL;
+	int n = 0;
+
+	(void)state;
+	while (!send || !recv) {
+		int more = n + 8 <= FLOOD ? 8 : 0;
+		flood_open(flood + n, more, n % 16 == 0);
+		n += more;
+		if (!send)
+			assert_int_equal(
+				lina_net_connect(net, 0, LINA_TRAFFIC_CLASS_UNSET, handle, &send),
+				0);
+		if (!recv)
+			assert_int_equal(lina_net_accept(listener, &recv), 0);
+	}
+	assert_int_equal(lina_net_close_send(send), 0);
+	assert_int_equal(lina_net_close_recv(recv), 0);
+	flood_close(flood, n);
+}
+
+/* --- a connector and what it meets --- */
+
+static void connect_fails(void *with, int expected, const char *says)
+{
+	struct lina_conn *conn = (struct lina_conn *)&net, *const before = conn;
+
+	log_forget();
+	int err = lina_net_connect(net, 0, LINA_TRAFFIC_CLASS_UNSET, with, &conn);
+	assert_int_equal(err, expected);
+	assert_ptr_equal(conn, before);
+	assert_int_equal(log_warnings(), 1);
+	if (!log_says(says))
+		fail_msg("no '%s' in: %s", says, log_text());
+}
+
+static void bad_handles_are_refused_at_once(void **state)
+{
+	uint8_t bad[LINA_HANDLE_BYTES];
+
+	(void)state;
+	memcpy(bad, handle, sizeof(bad));
+	bad[20] ^= 1;
+	connect_fails(bad, -EPROTO, "damaged");
+	memset(bad, 0, sizeof(bad));
+	connect_fails(bad, -EPROTO, "damaged");
+	memcpy(bad, handle, sizeof(bad));
+	bad[5]++;
+	connect_fails(bad, -EPROTONOSUPPORT, "version");
+	memcpy(bad, handle, sizeof(bad));
+	lina_handle_ticket_set(bad, 0x4141414141414141u);
+	connect_fails(bad, -EPROTO, "did not start");
+	memcpy(bad, handle, sizeof(bad));
+	lina_handle_ticket_set(bad, (uint64_t)(uintptr_t)net);
+	connect_fails(bad, -EPROTO, "did not start");
+	assert_int_equal(lina_net_connect(net, 1, LINA_TRAFFIC_CLASS_UNSET, handle,
+				 &(struct lina_conn *){ NULL }),
+		-EINVAL);
+	assert_int_equal(lina_net_connect(net, -1, LINA_TRAFFIC_CLASS_UNSET, handle,
+				 &(struct lina_conn *){ NULL }),
+		-EINVAL);
+	peer_gets_in();
+}
+
+/* The ticket of an attempt that has ended is worth nothing. */
+static void ticket_of_another_context_is_refused(void **state)
+{
+	struct lina_net *other;
+	struct lina_conn *conn = NULL;
+	uint8_t copy[LINA_HANDLE_BYTES];
+
+	(void)state;
+	assert_int_equal(net_open("LINA_CONNECT_TIMEOUT_MS=300", &other), 0);
+	memcpy(copy, handle, sizeof(copy));
+	assert_int_equal(lina_net_connect(other, 0, LINA_TRAFFIC_CLASS_UNSET, copy, &conn), 0);
+	assert_null(conn);
+	assert_memory_not_equal(copy, handle, sizeof(copy));
+	connect_fails(copy, -EPROTO, "did not start");
+	assert_int_equal(lina_net_close(other), 0);
+}
+
+/* Fails within the time the knob gives, with one line that names the place and the state. */
+static void connect_runs_out(void *with, const char *says)
+{
+	struct lina_conn *conn;
+
+	log_forget();
+	uint64_t start = now_ms();
+	assert_int_equal(connect_within(net, with, LIMIT_MS, &conn), -ETIMEDOUT);
+	assert_in_range(now_ms() - start, SHORT_MS - 20, 10 * SHORT_MS);
+	assert_null(conn);
+	assert_int_equal(log_warnings(), 1);
+	assert_true(log_says("127.0.0.1:"));
+	assert_true(log_says("LINA_CONNECT_TIMEOUT_MS=300"));
+	if (!log_says(says))
+		fail_msg("no '%s' in: %s", says, log_text());
+}
+
+static void listener_that_is_gone_is_not_waited_for(void **state)
+{
+	(void)state;
+	assert_int_equal(lina_net_close_listen(listener), 0);
+	connect_runs_out(handle, "Connection refused");
+	connect_runs_out(handle, "Connection refused"); /* the handle may be tried again */
+}
+
+static void listener_that_says_nothing_is_not_waited_for(void **state)
+{
+	uint8_t evil_handle[LINA_HANDLE_BYTES];
+
+	(void)state;
+	int listen_fd = evil_listen(evil_handle); /* the kernel accepts, nobody reads */
+	connect_runs_out(evil_handle, "waiting to be let in");
+	(void)close(listen_fd);
+}
+
+/* Dials, answers with bytes, and returns what connect says then. */
+static int answered_with(const uint8_t *bytes, size_t n)
+{
+	uint8_t evil_handle[LINA_HANDLE_BYTES];
+	struct lina_wire_hello hello;
+	struct lina_conn *conn = NULL;
+	int listen_fd = evil_listen(evil_handle), err = 0;
+
+	log_forget();
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(
+			lina_net_connect(net, 0, LINA_TRAFFIC_CLASS_UNSET, evil_handle, &conn), 0);
+	int fd = evil_accept(listen_fd, &hello);
+	evil_send(fd, bytes, n);
+	err = connect_within(net, evil_handle, LIMIT_MS, &conn);
+	assert_null(conn);
+	assert_int_equal(log_warnings(), 1);
+	assert_true(log_says("127.0.0.1:"));
+	(void)close(fd);
+	(void)close(listen_fd);
+	return err;
+}
+
+static void listener_that_answers_nonsense_is_refused(void **state)
+{
+	const struct lina_wire_welcome welcome = { .conn_id = 1 };
+	uint8_t bytes[LINA_WELCOME_BYTES];
+
+	(void)state;
+	assert_int_equal(
+		answered_with((const uint8_t *)"SSH-2.0-OpenSSH_9.2p1 Debian", 28), -EPROTO);
+	lina_welcome_encode(&welcome, bytes); /* the id is not that of the hello */
+	assert_int_equal(answered_with(bytes, sizeof(bytes)), -EPROTO);
+	bytes[5]++;
+	assert_int_equal(answered_with(bytes, sizeof(bytes)), -EPROTONOSUPPORT);
+	assert_int_equal(answered_with(bytes, 5), -ETIMEDOUT);
+}
+
+/* Turned away again and again, the connector dials until its time is up. */
+static void listener_that_closes_is_dialed_again(void **state)
+{
+	uint8_t evil_handle[LINA_HANDLE_BYTES];
+	struct lina_conn *conn = NULL;
+	struct lina_wire_hello hello;
+	int listen_fd = evil_listen(evil_handle), err = 0;
+
+	(void)state;
+	for (int k = 0; k < 3; k++) {
+		for (uint64_t until = now_ms() + 40; now_ms() < until && !err;)
+			err = lina_net_connect(
+				net, 0, LINA_TRAFFIC_CLASS_UNSET, evil_handle, &conn);
+		assert_int_equal(err, 0);
+		int fd = evil_accept(listen_fd, &hello);
+		if (k == 0)
+			evil_reset(fd);
+		else if (k == 1)
+			(void)close(fd);
+		else
+			evil_welcome(fd, hello.conn_id, 0);
+		if (k == 2) {
+			assert_int_equal(connect_within(net, evil_handle, LIMIT_MS, &conn), 0);
+			(void)close(fd);
+		}
+	}
+	assert_int_equal(lina_net_close_send(conn), 0);
+	assert_int_equal(log_warnings(), 0);
+	(void)close(listen_fd);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(strangers_are_turned_away),
+		CASE(every_byte_of_the_secret_counts),
+		CASE(secret_of_another_listener_is_wrong),
+		CASE(those_who_leave_early_are_no_trouble),
+		CASE(hello_may_come_byte_by_byte),
+		CASE(silent_stranger_goes_in_time),
+		CASE(half_a_peer_is_not_waited_for),
+		CASE(later_attempt_replaces_an_earlier_one),
+		CASE(flood_does_not_keep_the_peer_out),
+		CASE(flood_that_goes_on_does_not_either),
+		CASE(bad_handles_are_refused_at_once),
+		CASE(ticket_of_another_context_is_refused),
+		CASE(listener_that_is_gone_is_not_waited_for),
+		CASE(listener_that_says_nothing_is_not_waited_for),
+		CASE(listener_that_answers_nonsense_is_refused),
+		CASE(listener_that_closes_is_dialed_again),
+	};
+
+	return cmocka_run_group_tests_name("handshake", tests, NULL, NULL);
+}

@@ -1,0 +1,52 @@
+/*
+ * Peers that do not keep to the protocol, made of plain blocking sockets. A failure of the helper
+ * itself ends the program (die).
+ */
+#ifndef LINA_TESTS_NET_EVIL_H
+#define LINA_TESTS_NET_EVIL_H
+
+#include "net/fixture.h"
+#include "plugin/wire.h"
+
+/* Connects to where handle says. */
+int evil_dial(const void *handle);
+
+/* A listening socket on 127.0.0.1, and a handle of the right form for it. */
+int evil_listen(void *handle);
+
+/* Waits for whoever dials and reads the hello. */
+int evil_accept(int listen_fd, struct lina_wire_hello *hello_p);
+
+void evil_welcome(int fd, uint64_t conn_id, uint32_t early_bytes);
+
+/* A whole hello with the handle's secret. */
+void evil_hello(int fd, const void *handle, uint64_t conn_id, int lane, int nlanes);
+
+/* Sends all; a peer that has gone is no failure. */
+void evil_send(int fd, const void *bytes, size_t n);
+
+/* Reads n bytes within ms, or ends the program. */
+void evil_read(int fd, void *bytes, size_t n, int ms);
+
+/* Whether the other end has closed or reset: reads away what comes, without waiting. */
+bool evil_is_closed(int fd);
+
+/* Closes with a reset instead of an end. */
+void evil_reset(int fd);
+
+/* Becomes the sending end of a connection to listener, which is accepted as *conn_p: fd[0..nlanes).
+ */
+void evil_sender(struct lina_listener *listener, const void *handle, int nlanes, int *fd,
+	struct lina_conn **conn_p);
+
+/* Becomes the receiving end of a connection that net dials. */
+void evil_receiver(struct lina_net *net, uint32_t early_bytes, int *fd, struct lina_conn **conn_p);
+
+/* A data frame with its payload (NULL: none is sent). */
+void evil_data(int fd, const struct lina_wire_data *head, const void *payload, size_t bytes);
+
+void evil_credit(int fd, const struct lina_wire_credit *credit);
+/* The next credit that comes. */
+struct lina_wire_credit evil_credit_read(int fd, int ms);
+
+#endif
