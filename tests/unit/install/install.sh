@@ -1,0 +1,58 @@
+#!/bin/sh
+# What is installed is what is meant to be, says where it is wherever it is moved to, and loads.
+# Usage: install.sh BUILD_DIR LIBDIR VERSION CC
+set -eu
+
+build=$1
+libdir=$2
+version=$3
+cc=$4
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+DESTDIR=$work/staged cmake --install "$build" --prefix /opt/lina >"$work/log" || { cat "$work/log"; exit 1; }
+
+# Only below the prefix, and nothing that nobody expects.
+cat >"$work/expected" <<END
+./opt/lina/$libdir/cmake/lina-nccl/lina-nccl-config-version.cmake
+./opt/lina/$libdir/cmake/lina-nccl/lina-nccl-config.cmake
+./opt/lina/$libdir/libnccl-net-lina.so
+./opt/lina/$libdir/pkgconfig/lina-nccl.pc
+./opt/lina/share/doc/lina-nccl/LICENSE
+./opt/lina/share/doc/lina-nccl/README.md
+END
+(cd "$work/staged" && find . -type f -o -type l | sort) >"$work/found"
+if ! diff -u --label expected --label installed "$work/expected" "$work/found"; then
+	echo 'these files are installed, and not those'
+	exit 1
+fi
+
+# As if unpacked somewhere else.
+root=$work/elsewhere
+mv "$work/staged/opt/lina" "$root"
+plugin=$root/$libdir/libnccl-net-lina.so
+if readelf -d "$plugin" | grep -E 'RPATH|RUNPATH'; then
+	echo "$plugin looks for libraries where it was built"
+	exit 1
+fi
+
+if command -v pkg-config >/dev/null; then
+	export PKG_CONFIG_PATH="$root/$libdir/pkgconfig"
+	said=$(pkg-config --variable=plugin lina-nccl)
+	if [ ! "$said" -ef "$plugin" ] || [ "$(pkg-config --modversion lina-nccl)" != "$version" ]; then
+		echo "pkg-config says plugin $said, version $(pkg-config --modversion lina-nccl)"
+		exit 1
+	fi
+else
+	echo 'not checked with pkg-config: not installed'
+fi
+
+cmake -S "$here" -B "$work/user" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$root" -DVERSION="$version" \
+	>"$work/log" 2>&1 && cmake --build "$work/user" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+grep -q "lina-nccl_DIR.*$root" "$work/user/CMakeCache.txt" || { echo 'find_package found another installation'; exit 1; }
+name=$("$work/user/user")
+if [ "$name" != lina ]; then
+	echo "the installed plugin calls itself '$name'"
+	exit 1
+fi
