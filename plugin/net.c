@@ -65,7 +65,8 @@ static void process_put(void)
 
 int lina_net_open(const struct lina_net_params *params, struct lina_net **net_p)
 {
-	lina_log_set(params->log);
+	if (params->log != NULL)
+		lina_log_set(params->log);
 	struct lina_net *net = calloc(1, sizeof(*net));
 	if (!net)
 		return -ENOMEM;

@@ -205,6 +205,34 @@ static void bad_arguments_are_refused(void **state)
 	buffer_free(&end, pair.recv_conn, &to);
 }
 
+static int nlogged;
+
+static void count_line(ncclDebugLogLevel level, unsigned long flags, const char *file, int line,
+	const char *fmt, ...)
+{
+	(void)level, (void)flags, (void)file, (void)line, (void)fmt;
+	nlogged++;
+}
+
+static void logger_stays_where_a_later_context_has_none(void **state)
+{
+	struct end first = { 0 }, second = { 0 };
+	ncclNetProperties_v12_t props;
+	size_t ndamaged;
+
+	(void)state;
+	assert_int_equal(drive_open(&first.drive, PLUGIN, 12), 0);
+	assert_int_equal(drive_open(&second.drive, PLUGIN, 12), 0);
+	assert_int_equal(
+		drive_init(&first.drive, &first.ctx, 1, NULL, count_line, NULL), ncclSuccess);
+	assert_int_equal(drive_init(&second.drive, &second.ctx, 2, NULL, NULL, NULL), ncclSuccess);
+	nlogged = 0;
+	assert_int_not_equal(drive_props(&second.drive, 99, &props, &ndamaged), ncclSuccess);
+	assert_int_equal(nlogged, 1);
+	end_close(&second);
+	end_close(&first);
+}
+
 /* --- closing --- */
 
 typedef void closer(struct pair *pair);
@@ -329,6 +357,7 @@ static int run_on(int v)
 		BOTH(many_are_in_flight),
 		BOTH(flush_ends),
 		BOTH(bad_arguments_are_refused),
+		BOTH(logger_stays_where_a_later_context_has_none),
 		BOTH(all_is_closed_in_any_order),
 		BOTH(unloading_closes_what_is_left),
 		BOTH(half_open_connection_is_closed),
