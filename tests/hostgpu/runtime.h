@@ -32,7 +32,7 @@ void runtime_device_set(int device); /* 0 .. hostgpu_devices() - 1 */
 /* ---- memory -------------------------------------------------------------------------------- */
 
 struct runtime_range {
-	uintptr_t at; /* 0: no allocation of this runtime, that is pageable host memory */
+	char *at; /* NULL: no allocation of this runtime, that is pageable host memory */
 	size_t bytes;
 	enum cudaMemoryType type;
 	int device;

@@ -39,7 +39,7 @@ static bool pageable(struct runtime_range range)
 /* Pageable memory has no bounds that we know. */
 static bool inside(struct runtime_range range, const void *ptr, size_t bytes)
 {
-	return pageable(range) || bytes <= range.bytes - ((uintptr_t)ptr - range.at);
+	return pageable(range) || bytes <= range.bytes - (size_t)((const char *)ptr - range.at);
 }
 
 static cudaError_t check(

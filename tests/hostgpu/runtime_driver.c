@@ -32,7 +32,7 @@ static cudaError_t address_range(void **base, size_t *bytes, const void *ptr)
 	if (range.type == cudaMemoryTypeUnregistered)
 		return cudaErrorInvalidValue;
 	if (base)
-		*base = (void *)range.at;
+		*base = range.at;
 	if (bytes)
 		*bytes = range.bytes;
 	return cudaSuccess;
@@ -104,11 +104,12 @@ static cudaError_t launch(/* NOLINT(readability-function-size): cuLaunchKernel's
 }
 
 /* NCCL calls these only where an attribute or an environment variable says that it may. */
-#define MISSING(X)                                                                  \
-	X(cuCtxCreate)                                                              \
-	X(cuCtxDestroy) X(cuMemGetHandleForAddressRange) X(cuPointerSetAttribute)   \
-		X(cuStreamBatchMemOp) X(cuStreamWaitValue32) X(cuStreamWaitValue64) \
-			X(cuStreamWriteValue32) X(cuStreamWriteValue64)
+#define MISSING(X)                                                                      \
+	X(cuCtxCreate)                                                                  \
+	X(cuCtxDestroy)                                                                 \
+	X(cuMemGetHandleForAddressRange) X(cuPointerSetAttribute) X(cuStreamBatchMemOp) \
+		X(cuStreamWaitValue32) X(cuStreamWaitValue64) X(cuStreamWriteValue32)   \
+			X(cuStreamWriteValue64)
 
 #define DEFINE_MISSING(name)                               \
 	static void missing_##name(void)                   \

@@ -81,18 +81,18 @@ static struct mark *mark_new(struct event *event, unsigned int records)
 	return mark;
 }
 
-API cudaError_t cudaEventCreateWithFlags(cudaEvent_t *handle, unsigned int flags)
+API cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags)
 {
 	if (flags & cudaEventInterprocess)
 		hostgpu_die("cudaEventInterprocess is not supported");
-	if (!handle || flags & ~(unsigned int)(cudaEventBlockingSync | cudaEventDisableTiming))
+	if (!event || flags & ~(unsigned int)(cudaEventBlockingSync | cudaEventDisableTiming))
 		return runtime_error(cudaErrorInvalidValue);
-	struct event *event = runtime_alloc(sizeof *event);
-	pthread_mutex_init(&event->lock, NULL);
-	pthread_cond_init(&event->done, NULL);
-	event->timed = !(flags & cudaEventDisableTiming);
-	event->references = 1;
-	*handle = (cudaEvent_t)event;
+	struct event *made = runtime_alloc(sizeof *made);
+	pthread_mutex_init(&made->lock, NULL);
+	pthread_cond_init(&made->done, NULL);
+	made->timed = !(flags & cudaEventDisableTiming);
+	made->references = 1;
+	*event = (cudaEvent_t)made;
 	return cudaSuccess;
 }
 
@@ -145,14 +145,14 @@ API cudaError_t cudaEventSynchronize(cudaEvent_t event)
 	return cudaSuccess;
 }
 
-API cudaError_t cudaEventQuery(cudaEvent_t handle)
+API cudaError_t cudaEventQuery(cudaEvent_t event)
 {
-	struct event *event = event_of(handle);
-	if (!event)
+	struct event *asked = event_of(event);
+	if (!asked)
 		return runtime_error(cudaErrorInvalidResourceHandle);
-	pthread_mutex_lock(&event->lock);
-	bool pending = event->reached < event->recorded;
-	pthread_mutex_unlock(&event->lock);
+	pthread_mutex_lock(&asked->lock);
+	bool pending = asked->reached < asked->recorded;
+	pthread_mutex_unlock(&asked->lock);
 	return pending ? cudaErrorNotReady : cudaSuccess;
 }
 

@@ -16,8 +16,8 @@ struct kernel {
 };
 
 static pthread_mutex_t kernels_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct kernel *kernels;                  /* Guarded by kernels_lock. */
-static const struct hostgpu_executor *executor; /* atomic */
+static struct kernel *kernels;                 /* Guarded by kernels_lock. */
+static const struct hostgpu_executor *current; /* atomic */
 
 /* ---- registration -------------------------------------------------------------------------- */
 
@@ -29,9 +29,9 @@ void __cudaRegisterVar(void **module, char *symbol, char *device, const char *na
 	size_t bytes, int constant, int global);
 void __cudaRegisterFunction(void **module, const char *symbol, char *device, const char *name);
 
-API void hostgpu_executor_set(const struct hostgpu_executor *value)
+API void hostgpu_executor_set(const struct hostgpu_executor *executor)
 {
-	__atomic_store_n(&executor, value, __ATOMIC_RELEASE);
+	__atomic_store_n(&current, executor, __ATOMIC_RELEASE);
 }
 
 API void **__cudaRegisterFatBinary(void *binary)
@@ -120,7 +120,7 @@ static struct launch *launch_new(const char *kernel, size_t bytes)
 	if (!launch)
 		hostgpu_die("out of memory for %zu bytes", whole);
 	launch->kernel = kernel;
-	launch->executor = __atomic_load_n(&executor, __ATOMIC_ACQUIRE);
+	launch->executor = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
 	if (!launch->executor)
 		hostgpu_die("kernel %s cannot run on the CPU", kernel);
 	return launch;
@@ -138,14 +138,14 @@ static struct launch *launch_from_extra(const char *kernel, void *const *extra)
 			memcpy(&bytes, extra[i + 1], sizeof bytes);
 	}
 	struct launch *launch = launch_new(kernel, bytes);
-	if (bytes)
+	if (args && bytes)
 		memcpy(launch->args, args, bytes);
 	return launch;
 }
 
 static struct launch *launch_from_params(const char *kernel, void *const *params)
 {
-	const struct hostgpu_executor *with = __atomic_load_n(&executor, __ATOMIC_ACQUIRE);
+	const struct hostgpu_executor *with = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
 	size_t bytes = with ? with->pack(kernel, params, NULL) : 0;
 	if (!bytes)
 		hostgpu_die("kernel %s cannot run on the CPU", kernel);
@@ -191,7 +191,7 @@ void runtime_launch_attributes(
 		case MEM_SYNC_DOMAIN:
 			break;
 		case LAUNCH_COMPLETION_EVENT: /* reached when all blocks have begun */
-			memcpy(&event, attributes[i].val, sizeof event);
+			memcpy((void *)&event, attributes[i].val, sizeof(cudaEvent_t));
 			cudaEventRecord(event, stream);
 			break;
 		default:
@@ -218,7 +218,7 @@ API cudaError_t cudaGetFuncBySymbol(cudaFunction_t *function, const void *symbol
 {
 	if (!kernel_name(symbol))
 		return runtime_error(cudaErrorInvalidDeviceFunction);
-	*function = (cudaFunction_t)(uintptr_t)symbol;
+	*function = (cudaFunction_t)symbol;
 	return cudaSuccess;
 }
 

@@ -20,9 +20,10 @@ static size_t used_bytes[HOSTGPU_DEVICES_MAX]; /* Guarded by blocks_lock. */
 static int compare(const void *left, const void *right)
 {
 	const struct runtime_range *a = left, *b = right;
-	if (a->at + a->bytes <= b->at)
+	uintptr_t a_at = (uintptr_t)a->at, b_at = (uintptr_t)b->at;
+	if (a_at + a->bytes <= b_at)
 		return -1;
-	return b->at + b->bytes <= a->at;
+	return b_at + b->bytes <= a_at;
 }
 
 /* NULL where the range overlaps a block that is there. */
@@ -47,7 +48,7 @@ static struct block *block_add(struct runtime_range range, size_t mapped_bytes)
  */
 static struct block *block_take(const void *ptr, bool mapped)
 {
-	struct runtime_range key = { .at = (uintptr_t)ptr, .bytes = 1 };
+	struct runtime_range key = { .at = (char *)ptr, .bytes = 1 };
 	pthread_mutex_lock(&blocks_lock);
 	struct block **at = tfind(&key, &blocks, compare);
 	struct block *block = at ? *at : NULL;
@@ -63,7 +64,7 @@ static struct block *block_take(const void *ptr, bool mapped)
 
 struct runtime_range runtime_range_of(const void *ptr)
 {
-	struct runtime_range key = { .at = (uintptr_t)ptr, .bytes = 1 };
+	struct runtime_range key = { .at = (char *)ptr, .bytes = 1 };
 	struct runtime_range found = { .device = cudaInvalidDeviceId };
 	pthread_mutex_lock(&blocks_lock);
 	struct block **at = tfind(&key, &blocks, compare);
@@ -88,7 +89,7 @@ static cudaError_t allocate(void **ptr, size_t bytes, enum cudaMemoryType type)
 		NULL, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return runtime_error(cudaErrorMemoryAllocation);
-	struct runtime_range range = { (uintptr_t)memory, bytes, type, runtime_device() };
+	struct runtime_range range = { memory, bytes, type, runtime_device() };
 	if (!block_add(range, mapped_bytes))
 		hostgpu_die("memory at %p is registered, but was not mapped", memory);
 	*ptr = memory;
@@ -98,7 +99,7 @@ static cudaError_t allocate(void **ptr, size_t bytes, enum cudaMemoryType type)
 static void block_unmap(void *arg)
 {
 	struct block *block = arg;
-	munmap((void *)block->range.at, block->mapped_bytes);
+	munmap(block->range.at, block->mapped_bytes);
 	free(block);
 }
 
@@ -154,8 +155,7 @@ API cudaError_t cudaHostRegister(void *ptr, size_t bytes, unsigned int flags)
 	(void)flags;
 	if (!ptr || !bytes)
 		return runtime_error(cudaErrorInvalidValue);
-	struct runtime_range range = { (uintptr_t)ptr, bytes, cudaMemoryTypeHost,
-		runtime_device() };
+	struct runtime_range range = { ptr, bytes, cudaMemoryTypeHost, runtime_device() };
 	if (!block_add(range, 0))
 		return runtime_error(cudaErrorHostMemoryAlreadyRegistered);
 	return cudaSuccess;
@@ -183,9 +183,9 @@ API cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attribute
 	struct runtime_range range = runtime_range_of(ptr);
 	*attributes = (struct cudaPointerAttributes){ .type = range.type, .device = range.device };
 	if (range.type != cudaMemoryTypeUnregistered)
-		attributes->devicePointer = (void *)(uintptr_t)ptr;
+		attributes->devicePointer = (void *)ptr;
 	if (range.type != cudaMemoryTypeDevice)
-		attributes->hostPointer = (void *)(uintptr_t)ptr;
+		attributes->hostPointer = (void *)ptr;
 	return cudaSuccess;
 }
 

@@ -14,10 +14,10 @@ struct runtime_stream {
 	pthread_cond_t work, progress;
 	struct task *head, **tail; /* Guarded by lock. */
 	uint64_t submitted, done;  /* tasks ever. Guarded by lock. */
-	uint64_t awaited;          /* the least number of tasks that someone waits for. Guarded by lock. */
-	bool started, closing;     /* Guarded by lock. */
-	pthread_t thread;          /* once started */
-	int references;            /* atomic */
+	uint64_t awaited; /* the least number of tasks that someone waits for. Guarded by lock. */
+	bool started, closing; /* Guarded by lock. */
+	pthread_t thread;      /* once started */
+	int references;        /* atomic */
 	int device;
 	unsigned int flags; /* cudaStreamNonBlocking or none */
 	uint64_t id;

@@ -49,20 +49,20 @@ static void nothing(void *arg)
 }
 
 /* The legacy stream ends when all that orders itself with it has. */
-API cudaError_t cudaStreamSynchronize(cudaStream_t handle)
+API cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
-	struct runtime_stream *stream = runtime_stream_of(handle);
-	if (runtime_stream_is_null(stream))
-		runtime_stream_push(stream, nothing, NULL);
-	runtime_stream_drain(stream);
+	struct runtime_stream *on = runtime_stream_of(stream);
+	if (runtime_stream_is_null(on))
+		runtime_stream_push(on, nothing, NULL);
+	runtime_stream_drain(on);
 	return cudaSuccess;
 }
 
-API cudaError_t cudaStreamQuery(cudaStream_t handle)
+API cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
-	struct runtime_stream *stream = runtime_stream_of(handle);
-	bool pending = runtime_stream_is_null(stream) ? runtime_device_pending(stream->device, true)
-						      : runtime_stream_pending(stream);
+	struct runtime_stream *on = runtime_stream_of(stream);
+	bool pending = runtime_stream_is_null(on) ? runtime_device_pending(on->device, true)
+						  : runtime_stream_pending(on);
 	return pending ? cudaErrorNotReady : cudaSuccess;
 }
 

@@ -12,14 +12,15 @@
 
 enum { DEVICES = 4, COUNT = 40000, ROUNDS = 13 };
 
-#define CHECK(call)                                                         \
-	do {                                                                \
-		int result_ = (int)(call);                                  \
-		if (result_) {                                              \
-			fprintf(stderr, "%s: result %d\n", #call, result_); \
-			exit(1);                                            \
-		}                                                           \
-	} while (0)
+#define CHECK(call) expect_success((int)(call), #call)
+
+static void expect_success(int result, const char *call)
+{
+	if (!result)
+		return;
+	fprintf(stderr, "%s: result %d\n", call, result);
+	exit(1);
+}
 
 static ncclComm_t comms[DEVICES];
 static cudaStream_t streams[DEVICES];
