@@ -20,6 +20,7 @@ struct settings {
 	int iters; /* 0: as many as fill sample_ms */
 	double sample_ms;
 	int rounds;
+	int reopen; /* rounds on the same connections; 0: all */
 	uint32_t rate_mbps;
 	const char *output;
 };
@@ -50,7 +51,9 @@ static const struct argp_option options[] = {
 	{ "stepfactor", 'f', "N", 0, "Factor between sizes (default: 4)", 0 },
 	{ "iters", 'n', "N", 0, "Operations in one sample (default: 0, as many as fill it)", 0 },
 	{ "sample-ms", 's', "MS", 0, "How long a sample should take (default: 50)", 0 },
-	{ "rounds", 'r', "N", 0, "Samples of each size and network (default: 11)", 0 },
+	{ "rounds", 'r', "N", 0, "Samples of each size and network (default: 12)", 0 },
+	{ "reopen", 'p', "N", 0,
+		"Open new connections after every N rounds, 0 for never (default: 4)", 0 },
 	{ "rate", 'R', "MBPS", 0, "Rate of each link in Mbit/s, 0 where it has none", 0 },
 	{ "output", 'o', "PATH", 0, "Write PATH.tsv and PATH.samples.tsv", 0 },
 	{ 0 },
@@ -85,6 +88,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 'r':
 		s->rounds = (int)options_number(state, "rounds", text, 1, BENCH_ROUNDS_MAX);
 		break;
+	case 'p':
+		s->reopen = (int)options_number(state, "reopen", text, 0, BENCH_ROUNDS_MAX);
+		break;
 	case 'R':
 		s->rate_mbps = (uint32_t)options_number(state, "rate", text, 0, 1000000);
 		break;
@@ -111,7 +117,23 @@ struct bench {
 	struct bench_buffers buffers;
 	struct bench_report *report; /* rank 0 only */
 	struct bench_row row;
+	int nopened; /* sets of communicators so far */
 };
+
+/* Opens a communicator on each network, then closes those that there were. Not the other way round:
+ * NCCL 2.29 unloads a plugin with its last communicator and has forgotten its name by then. */
+static void open_comms(struct bench *bench)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "bench%d", bench->nopened++);
+	for (int net = 0; net < bench->settings->nnets; net++) {
+		ncclComm_t old = bench->comm[net];
+		bench->comm[net] = job_comm_open(&bench->job, name, bench->settings->nets[net]);
+		if (old != NULL)
+			must_nccl(ncclCommDestroy(old), "ncclCommDestroy");
+	}
+}
 
 /* Time of one one-way operation on this rank, and what it used of the processors. The operations of
  * a sample follow each other on the stream without waiting in between, as in nccl-tests. */
@@ -149,7 +171,31 @@ static int warm_up(struct bench *bench, const struct bench_op *op)
 	return iters < 1 ? 1 : iters > ITERS_MAX ? ITERS_MAX : (int)iters;
 }
 
+/* A connection keeps what TCP has learnt: windows that once came out uneven stay so and slow or
+ * speed one network up for as long as it lives. So each set of rounds has connections of its own.
+ */
+static void renew(struct bench *bench, const struct bench_op *op)
+{
+	open_comms(bench);
+	for (int net = 0; net < bench->settings->nnets; net++)
+		bench_op_check(op, &bench->job, &bench->buffers, bench->comm[net], bench->stream);
+}
+
 /* Every other round goes through the networks backwards, so that none is always first. */
+static void measure_round(struct bench *bench, const struct bench_op *op, int round)
+{
+	const struct settings *s = bench->settings;
+	struct bench_row *row = &bench->row;
+
+	if (s->reopen > 0 && round > 0 && round % s->reopen == 0)
+		renew(bench, op);
+	for (int i = 0; i < s->nnets; i++) {
+		int net = round % 2 == 0 ? i : s->nnets - 1 - i;
+		sample(bench, op, net, row->iters, &row->time_us[net][round],
+			&row->cpu_us[net][round]);
+	}
+}
+
 static void measure(struct bench *bench, const struct bench_op *op, uint64_t size_bytes)
 {
 	const struct settings *s = bench->settings;
@@ -162,11 +208,7 @@ static void measure(struct bench *bench, const struct bench_op *op, uint64_t siz
 	row->nrounds = s->rounds;
 	row->iters = warm_up(bench, op);
 	for (int round = 0; round < s->rounds; round++)
-		for (int i = 0; i < s->nnets; i++) {
-			int net = round % 2 == 0 ? i : s->nnets - 1 - i;
-			sample(bench, op, net, row->iters, &row->time_us[net][round],
-				&row->cpu_us[net][round]);
-		}
+		measure_round(bench, op, round);
 	for (int net = 0; net < s->nnets; net++) {
 		job_max(&bench->job, row->time_us[net], (size_t)s->rounds, bench->comm[0],
 			bench->stream);
@@ -198,13 +240,14 @@ static void open_report(struct bench *bench)
 {
 	const struct settings *s = bench->settings;
 	int version;
-	char title[160];
+	char title[200];
 
 	must_nccl(ncclGetVersion(&version), "ncclGetVersion");
 	snprintf(title, sizeof(title),
-		"NCCL %d.%d.%d, %d ranks, links of %u Mbit/s (0: not limited), %d rounds",
+		"NCCL %d.%d.%d, %d ranks, links of %u Mbit/s (0: not limited), %d rounds, "
+		"new connections every %d",
 		version / 10000, version / 100 % 100, version % 100, bench->job.nranks,
-		s->rate_mbps, s->rounds);
+		s->rate_mbps, s->rounds, s->reopen);
 	bench->report = bench_report_open(title, s->nets, s->nnets, s->rate_mbps, s->output);
 }
 
@@ -216,8 +259,7 @@ static void open_bench(struct bench *bench)
 
 	must_cuda(cudaStreamCreateWithFlags(&bench->stream, cudaStreamNonBlocking),
 		"cudaStreamCreateWithFlags");
-	for (int net = 0; net < s->nnets; net++)
-		bench->comm[net] = job_comm_open(&bench->job, "bench", s->nets[net]);
+	open_comms(bench);
 	bench->buffers.send = job_alloc(bytes);
 	bench->buffers.recv = job_alloc(bytes);
 }
@@ -245,7 +287,8 @@ int main(int argc, char **argv)
 		.max_bytes = 64 << 20,
 		.factor = 4,
 		.sample_ms = 50,
-		.rounds = 11,
+		.rounds = 12,
+		.reopen = 4,
 	};
 	static struct bench bench; /* a row is large */
 
