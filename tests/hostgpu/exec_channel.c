@@ -9,10 +9,13 @@
 
 static bool debug(void)
 {
-	static int on = -1;
-	if (on < 0)
-		on = getenv("HOSTGPU_DEBUG") != NULL;
-	return on;
+	static int on = -1; /* atomic */
+	int known = EXEC_LOAD(&on);
+	if (known < 0) {
+		known = getenv("HOSTGPU_DEBUG") != NULL;
+		EXEC_STORE(&on, known);
+	}
+	return known;
 }
 
 static size_t work_bytes_of(enum abi_work_type type)
@@ -62,11 +65,22 @@ static void works_read(struct exec_channel *c, const struct abi_batch *b)
 	}
 }
 
+/* Sends and receives choose LL each for itself: their function's name does not say it. */
+static int ll_ways(const struct exec_channel *c)
+{
+	const struct abi_p2p *w = (const struct abi_p2p *)(const void *)c->works;
+	int n = 0;
+	for (int i = 0; c->type == WORK_P2P && i < c->nworks; i++)
+		n += w[i].send_ll + w[i].recv_ll;
+	return n;
+}
+
 static void batch_log(const struct exec_channel *c)
 {
 	char name[EXEC_NAME_BYTES];
-	fprintf(stderr, "hostgpu %d: rank %d channel %d: %s, %d works\n", (int)getpid(),
-		c->x.comm->rank, c->x.channel_id, exec_function_name(&c->x.fn, name), c->nworks);
+	fprintf(stderr, "hostgpu %d: rank %d channel %d: %s, %d works, %d ways by LL\n",
+		(int)getpid(), c->x.comm->rank, c->x.channel_id, exec_function_name(&c->x.fn, name),
+		c->nworks, ll_ways(c));
 }
 
 /* Reads the next batch, with those that extend it. */

@@ -81,8 +81,8 @@ static void *place(const struct exec_end *e, size_t at)
 
 static void line_store(uint64_t *word, uint64_t data, uint64_t flag)
 {
-	__atomic_store_n(&word[0], (uint32_t)data | flag, __ATOMIC_RELAXED);
-	__atomic_store_n(&word[1], data >> 32 | flag, __ATOMIC_RELAXED);
+	__atomic_store_n(&word[0], (uint32_t)data | flag, __ATOMIC_RELEASE);
+	__atomic_store_n(&word[1], data >> 32 | flag, __ATOMIC_RELEASE);
 }
 
 static void store(const struct exec_end *e, size_t at, const void *data, size_t bytes)
