@@ -13,6 +13,10 @@ set output base . '.' . format
 
 stats base . '.spans.tsv' using 6 skip 1 nooutput
 last_ms = STATS_max
+stats base . '.tsv' using 5 skip 1 nooutput
+step_ms = STATS_max
+stats base . '.tsv' using 8 skip 1 nooutput
+alltoall_ms = exists('STATS_max') && STATS_records > 0 ? STATS_max : 1
 height = 200.0 / (240 + 200 * nnets)
 set style fill solid 0.9 border lc rgb 'white'
 set multiplot title 'One training step of a mixture of experts on links of ' . rate . ' Mbit/s, rank 0'
@@ -40,10 +44,8 @@ do for [i = 1:nnets] {
 
 # ---- bars
 set xrange [-0.6 : nnets - 0.4]
-set yrange [0 : *]
 set ytics auto scale 1
 set xlabel ''
-set grid ytics
 unset grid
 set grid ytics
 set tmargin at screen 0.93 - height * nnets - 0.045
@@ -54,17 +56,19 @@ set for [i = 1:nnets] xtics add (word(nets, i) i - 1)
 
 set lmargin at screen 0.10
 set rmargin at screen 0.45
+set yrange [0 : 1.2 * step_ms]
 set title 'step, ms: median, p10 to p90' offset 0, -0.7
 plot base . '.tsv' skip 1 using 0:4:(0.6) with boxes lc rgb 0x7d8a8c, \
-	'' skip 1 using 0:4:3:5 with yerrorbars lc rgb 'black' pt 0, \
-	'' skip 1 using 0:4:(sprintf('%.0f', $4)) with labels offset 3.2, 0.6
+	'' skip 1 using 0:4:3:5 with yerrorbars lc rgb 'black' pt -1, \
+	'' skip 1 using 0:4:(sprintf('%.0f', $4)) with labels left offset 1.2, 0.6
 
 set lmargin at screen 0.55
 set rmargin at screen 0.98
 set key top left horizontal
 set boxwidth 0.3
+set yrange [0 : 1.3 * alltoall_ms]
 set title 'one all-to-all, ms: median (line: p95)' offset 0, -0.7
 plot base . '.tsv' skip 1 using ($0 - 0.16):6 with boxes lc rgb 0xe6b0aa title 'alone', \
 	'' skip 1 using ($0 + 0.16):7 with boxes lc rgb 0xc0392b title 'beside an allreduce', \
-	'' skip 1 using ($0 + 0.16):7:7:8 with yerrorbars lc rgb 'black' pt 0 notitle
+	'' skip 1 using ($0 + 0.16):7:7:8 with yerrorbars lc rgb 'black' pt -1 notitle
 unset multiplot
