@@ -217,6 +217,15 @@ API cudaError_t cudaDeviceCanAccessPeer(int *can, int device, int peer)
 	return cudaSuccess;
 }
 
+cudaError_t cudaIpcGetMemHandle(void *handle, void *memory);
+
+/* NCCL asks whether processes of one node can share device memory by trying it, and takes no. */
+API cudaError_t cudaIpcGetMemHandle(void *handle, void *memory)
+{
+	(void)handle, (void)memory;
+	return runtime_error(cudaErrorNotSupported);
+}
+
 API cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned int flags)
 {
 	(void)flags;

@@ -305,7 +305,7 @@ static void what_is_missing_says_its_name(void **state)
 {
 	(void)state;
 	static const char *const names[] = { "cudaStreamBeginCapture", "cudaGraphLaunch",
-		"cudaIpcGetMemHandle", "cudaLaunchCooperativeKernel", "cudaDeviceReset" };
+		"cudaIpcOpenMemHandle", "cudaLaunchCooperativeKernel", "cudaDeviceReset" };
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		called = names[i];
 		expect_abort(call_by_name, called);
