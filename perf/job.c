@@ -111,6 +111,10 @@ ncclComm_t job_comm_open(const struct job *job, const char *name, const char *ne
 	if (result != ncclSuccess)
 		die("communicator '%s' on network '%s': %s: %s", name, net,
 			ncclGetErrorString(result), ncclGetLastError(NULL));
+	/* Asked after NCCL has read its configuration files, which set the environment. */
+	if (getenv("NCCL_NET") != NULL)
+		die("NCCL_NET=%s overrides the choice of network '%s': unset it",
+			getenv("NCCL_NET"), net);
 	return comm;
 }
 
