@@ -200,6 +200,42 @@ API cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 	return cudaSuccess;
 }
 
+/* ---- reset --------------------------------------------------------------------------------- */
+
+struct search {
+	int device;
+	struct block *found;
+};
+
+static void find_of_device(const void *node, VISIT visit, void *arg)
+{
+	struct block *block = *(struct block *const *)node;
+	struct search *search = arg;
+	bool once = visit == postorder || visit == leaf;
+	if (once && block->mapped_bytes && block->range.device == search->device)
+		search->found = block;
+}
+
+static struct block *block_of_device(int device)
+{
+	struct search search = { .device = device };
+	pthread_mutex_lock(&blocks_lock);
+	twalk_r(blocks, find_of_device, &search);
+	pthread_mutex_unlock(&blocks_lock);
+	return search.found;
+}
+
+/* Ends the device's work and takes its memory back. Streams and events stay: all that CUDA says of
+ * their handles is that they must not be used any more. */
+API cudaError_t cudaDeviceReset(void)
+{
+	cudaError_t error = cudaDeviceSynchronize();
+	struct block *block;
+	while ((block = block_of_device(runtime_device())))
+		block_unmap(block_take(block->range.at, true));
+	return error;
+}
+
 /* ---- in stream order ----------------------------------------------------------------------- */
 
 API cudaError_t cudaMallocAsync(void **ptr, size_t bytes, cudaStream_t stream)

@@ -179,6 +179,26 @@ static void too_much_memory_is_refused(void **state)
 	assert_null(device);
 }
 
+static void a_reset_takes_the_devices_memory_back(void **state)
+{
+	(void)state;
+	void *mine[3], *others = NULL;
+	struct cudaPointerAttributes a;
+	cudaMalloc(&others, 100);
+	cudaSetDevice(2);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(cudaMalloc(&mine[i], 100), cudaSuccess);
+	assert_int_equal(cudaDeviceReset(), cudaSuccess);
+	for (int i = 0; i < 3; i++) {
+		cudaPointerGetAttributes(&a, mine[i]);
+		assert_int_equal(a.type, cudaMemoryTypeUnregistered);
+	}
+	cudaPointerGetAttributes(&a, others);
+	assert_int_equal(a.type, cudaMemoryTypeDevice);
+	cudaSetDevice(0);
+	cudaFree(others);
+}
+
 /* ---- kernels ------------------------------------------------------------------------------- */
 
 void **__cudaRegisterFatBinary(const void *binary);
@@ -305,7 +325,7 @@ static void what_is_missing_says_its_name(void **state)
 {
 	(void)state;
 	static const char *const names[] = { "cudaStreamBeginCapture", "cudaGraphLaunch",
-		"cudaIpcOpenMemHandle", "cudaLaunchCooperativeKernel", "cudaDeviceReset" };
+		"cudaIpcOpenMemHandle", "cudaLaunchCooperativeKernel", "cudaMallocArray" };
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		called = names[i];
 		expect_abort(call_by_name, called);
@@ -329,6 +349,7 @@ int main(void)
 		cmocka_unit_test(host_memory_is_registered_once),
 		cmocka_unit_test(copies_are_checked),
 		cmocka_unit_test(too_much_memory_is_refused),
+		cmocka_unit_test(a_reset_takes_the_devices_memory_back),
 		cmocka_unit_test(a_kernel_runs_in_its_stream),
 	};
 	setenv("HOSTGPU_DEVICES", "4", 1);
