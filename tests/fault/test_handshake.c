@@ -252,15 +252,15 @@ static void later_attempt_replaces_an_earlier_one(void **state)
 	(void)state;
 	for (int i = 0; i < 5; i++)
 		fd[i] = evil_dial(handle);
-	evil_hello(fd[0], handle, 9, 0, 2);
+	evil_hello(fd[0], handle, 9, 1, 2);
 	listener_run(5);
 	evil_hello(fd[1], handle, 10, 0, 3);
 	is_turned_away(fd[0], "the first attempt", LIMIT_MS);
-	evil_hello(fd[2], handle, 10, 0, 2);
+	evil_hello(fd[2], handle, 10, 1, 2);
 	is_turned_away(fd[1], "the attempt with three lanes", LIMIT_MS);
-	evil_hello(fd[3], handle, 10, 0, 2);
+	evil_hello(fd[3], handle, 10, 1, 2);
 	is_turned_away(fd[2], "the lane that was dialed again", LIMIT_MS);
-	evil_hello(fd[4], handle, 10, 1, 2);
+	evil_hello(fd[4], handle, 10, 0, 2);
 	assert_int_equal(accept_within(listener, LIMIT_MS, &conn), 0);
 	assert_int_equal(lina_net_close_recv(conn), 0);
 	for (int i = 0; i < 5; i++)
