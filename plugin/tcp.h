@@ -24,6 +24,7 @@
 enum {
 	TCP_REQUESTS = 64, /* of one end; NCCL has at most 32 in flight (NCCL_NET_MAX_REQUESTS) */
 	TCP_STRIPE_MIN_BYTES = 64 << 10, /* smaller messages stay on one lane */
+	TCP_EARLIES = 256,               /* early messages whose receive has not been announced */
 	TCP_HELLO_TIMEOUT_MS = 10000,    /* a stranger that says nothing for so long goes */
 };
 
@@ -64,8 +65,13 @@ int tcp_conn_init(struct tcp_conn *conn, const struct lina_config *config,
 	const union lina_addr *peer, const int *fd, int nlanes);
 void tcp_conn_close_lanes(struct tcp_conn *conn);
 
-/* Makes conn fail with err, logs why (once; what: "sending to", ...) and returns err. */
+/* Makes conn fail with err, closes its sockets so that the peer hears of it, logs why (once; what:
+ * "sending to", ...) and returns err. */
 int tcp_conn_fail(struct tcp_conn *conn, int err, const char *what);
+
+/* The same for a message that is larger than its receive; -EMSGSIZE. */
+int tcp_conn_fail_size(
+	struct tcp_conn *conn, const char *what, int tag, uint64_t bytes, uint64_t room);
 
 /* To be called by a test that moved nothing: finds a peer whose host has gone. 0 or the
  * connection's error. */

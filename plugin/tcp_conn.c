@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -34,11 +35,14 @@ int tcp_conn_init(struct tcp_conn *conn, const struct lina_config *config,
 
 void tcp_conn_close_lanes(struct tcp_conn *conn)
 {
-	for (int i = 0; i < conn->nlanes; i++)
+	for (int i = 0; i < conn->nlanes; i++) {
 		lina_sock_close(conn->fd[i]);
+		conn->fd[i] = -1;
+	}
 }
 
-int tcp_conn_fail(struct tcp_conn *conn, int err, const char *what)
+/* The sockets go at once: the peer is to hear of it, and this end will do no more with them. */
+static int fail(struct tcp_conn *conn, int err, const char *what, const char *why)
 {
 	char peer[LINA_ADDR_TEXT_BYTES];
 
@@ -46,10 +50,32 @@ int tcp_conn_fail(struct tcp_conn *conn, int err, const char *what)
 		return conn->err;
 	conn->err = err;
 	lina_warn("%s %s failed: %s; %d transfers in flight are lost", what,
-		lina_addr_text(&conn->peer, peer),
-		err == -ESHUTDOWN ? "the peer has closed the connection" : strerror(-err),
-		conn->in_flight);
+		lina_addr_text(&conn->peer, peer), why, conn->in_flight);
+	tcp_conn_close_lanes(conn);
 	return err;
+}
+
+int tcp_conn_fail(struct tcp_conn *conn, int err, const char *what)
+{
+	const char *why = strerror(-err);
+
+	if (err == -ESHUTDOWN)
+		why = "the peer has closed the connection";
+	else if (err == -EPROTO)
+		why = "the peer does not keep to the protocol";
+	return fail(conn, err, what, why);
+}
+
+int tcp_conn_fail_size(
+	struct tcp_conn *conn, const char *what, int tag, uint64_t bytes, uint64_t room)
+{
+	char why[160];
+
+	snprintf(why, sizeof(why),
+		"message of %llu bytes (tag %d) for a receive of %llu bytes: the ranks do not "
+		"agree on a size",
+		(unsigned long long)bytes, tag, (unsigned long long)room);
+	return fail(conn, -EMSGSIZE, what, why);
 }
 
 static int silence_check(struct tcp_conn *conn)

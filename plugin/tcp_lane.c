@@ -28,13 +28,15 @@ static void early_deliver(struct tcp_receiver *r, struct recv_early *e)
 	e->buffer->got = e->bytes;
 	e->buffer->request->left--;
 	TAILQ_REMOVE(&r->earlies, e, link);
+	r->nearlies--;
 	free(e);
 }
 
 static int buffer_claim(struct tcp_receiver *r, struct recv_buffer *b, uint64_t message_bytes)
 {
 	if (message_bytes > b->room)
-		return tcp_receiver_fail(r, -EMSGSIZE);
+		return tcp_conn_fail_size(
+			&r->conn, "receiving from", b->tag, message_bytes, b->room);
 	b->known = true;
 	b->message_bytes = message_bytes;
 	return 0;
@@ -232,10 +234,12 @@ static ssize_t lane_read(struct tcp_receiver *r, struct recv_lane *lane, int fd)
 	return n;
 }
 
-/* A lane that ends is no error while another may still bring the rest. */
+/* A lane that ends between messages is no error while another may still bring the rest. */
 static int lane_end(struct tcp_receiver *r, struct recv_lane *lane)
 {
 	lane->ended = true;
+	if (lane->busy || lane->until > lane->from)
+		return tcp_receiver_fail(r, -ESHUTDOWN);
 	for (int i = 0; i < r->conn.nlanes; i++)
 		if (!r->lane[i].ended)
 			return 0;
@@ -248,6 +252,8 @@ static int stall_set_aside(struct tcp_receiver *r)
 {
 	struct recv_lane *lane = &r->lane[0];
 
+	if (r->nearlies == TCP_EARLIES)
+		return tcp_receiver_fail(r, -EPROTO);
 	struct recv_early *e = malloc(sizeof(*e) + r->stall.length);
 	if (!e)
 		return tcp_receiver_fail(r, -ENOMEM);
@@ -255,6 +261,7 @@ static int stall_set_aside(struct tcp_receiver *r)
 		.tag = r->stall.tag, .seen = r->stall.seen, .bytes = r->stall.length
 	};
 	TAILQ_INSERT_TAIL(&r->earlies, e, link);
+	r->nearlies++;
 	r->stalled = false;
 	lane->early = e;
 	chunk_begin(r, lane, e->payload, r->stall.length);

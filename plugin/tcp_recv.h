@@ -66,7 +66,8 @@ struct tcp_receiver {
 	struct tcp_conn conn;
 	struct recv_posted posted;   /* requests in use, in the order of their irecv */
 	struct recv_earlies earlies; /* in the order of their arrival */
-	uint32_t nbuffers;           /* that receives were posted for; wraps */
+	int nearlies;      /* at most TCP_EARLIES, all that the peer may have on its way */
+	uint32_t nbuffers; /* that receives were posted for; wraps */
 	size_t early_left; /* standing credit that early messages without a receive do not occupy */
 	size_t early_owed; /* standing credit free again that the sender has not heard of */
 	/* An early message heads lane 0 and its receive is not posted: the lane stands still, and

@@ -15,8 +15,8 @@
 enum {
 	CREDITS = TCP_REQUESTS * LINA_RECVS_MAX,
 	CREDIT_BUFFER_BYTES = 4096,
-	EARLIES = 256, /* early messages whose receive has not been announced */
 	CHUNK_MAX_BYTES = 1 << 30,
+	LOOK_IDLE_TESTS = 16, /* tests without progress between two looks for the peer's end */
 };
 
 enum send_state { SEND_FREE, SEND_WAITS, SEND_MOVES, SEND_DONE };
@@ -77,7 +77,7 @@ struct tcp_sender {
 	uint8_t credit_buffer[CREDIT_BUFFER_BYTES];
 	struct send_request request[TCP_REQUESTS];
 	struct credit credit[CREDITS];
-	struct early early[EARLIES];
+	struct early early[TCP_EARLIES];
 };
 
 static void sender_close(struct lina_object *object)
@@ -98,7 +98,7 @@ static void queues_init(struct tcp_sender *s)
 	TAILQ_INIT(&s->spare_earlies);
 	for (int i = 0; i < CREDITS; i++)
 		TAILQ_INSERT_TAIL(&s->spare_credits, &s->credit[i], link);
-	for (int i = 0; i < EARLIES; i++)
+	for (int i = 0; i < TCP_EARLIES; i++)
 		TAILQ_INSERT_TAIL(&s->spare_earlies, &s->early[i], link);
 }
 
@@ -127,12 +127,7 @@ static int sender_fail(struct tcp_sender *s, int err)
 
 static int size_check(struct tcp_sender *s, int tag, size_t bytes, uint64_t room)
 {
-	if (bytes <= room)
-		return 0;
-	lina_warn("message of %zu bytes (tag %d) for a receive of %llu bytes: the ranks do not "
-		  "agree on a size",
-		bytes, tag, (unsigned long long)room);
-	return sender_fail(s, -EMSGSIZE);
+	return bytes <= room ? 0 : tcp_conn_fail_size(&s->conn, "sending to", tag, bytes, room);
 }
 
 static void request_move(struct tcp_sender *s, struct send_request *r)
@@ -423,7 +418,9 @@ int tcp_send(struct lina_conn *conn, void *data, size_t bytes, int tag, struct l
 
 static int progress(struct tcp_sender *s)
 {
-	int err = TAILQ_EMPTY(&s->waiting) ? 0 : credits_pull(s);
+	/* Where nothing moves the peer may have gone, which only reading tells. */
+	bool look = !TAILQ_EMPTY(&s->waiting) || s->conn.idle % LOOK_IDLE_TESTS == 1;
+	int err = look ? credits_pull(s) : 0;
 	if (!err)
 		err = lanes_push(s);
 	return err ? err : tcp_conn_idle(&s->conn);

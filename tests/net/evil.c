@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 10000 };
+enum { WAIT_MS = 30000 };
 
 static struct lina_wire_handle handle_read(const void *handle)
 {
@@ -18,11 +18,20 @@ static struct lina_wire_handle handle_read(const void *handle)
 	return h;
 }
 
+static int room_bytes;
+
+void evil_room(int bytes)
+{
+	room_bytes = bytes;
+}
+
 int evil_dial(const void *handle)
 {
 	struct lina_wire_handle h = handle_read(handle);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	if (room_bytes && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room_bytes, sizeof(room_bytes)))
+		die("SO_RCVBUF: %s", strerror(errno));
 	if (fd < 0 || connect(fd, &h.addr.sa, sizeof(h.addr.in)))
 		die("dial: %s", strerror(errno));
 	return fd;
@@ -184,10 +193,18 @@ void evil_credit(int fd, const struct lina_wire_credit *credit)
 	evil_send(fd, bytes, lina_credit_encode(credit, bytes));
 }
 
-struct lina_wire_credit evil_credit_read(int fd, int ms)
+struct lina_wire_credit evil_credit_read(int fd, struct lina_request *request, int ms)
 {
 	uint8_t bytes[LINA_CREDIT_MAX_BYTES];
 	struct lina_wire_credit credit;
+	uint64_t deadline = now_ms() + (uint64_t)ms;
+	int done = 0;
+
+	while (recv(fd, bytes, 1, MSG_PEEK | MSG_DONTWAIT) < 0) {
+		int err = lina_net_test(request, &done, NULL);
+		if (err || done || now_ms() > deadline)
+			die("no credit within %d ms: %s", ms, strerror(-err));
+	}
 
 	evil_read(fd, bytes, LINA_CREDIT_HEAD_BYTES, ms);
 	size_t rest = (size_t)bytes[1] * LINA_CREDIT_ENTRY_BYTES;

@@ -8,6 +8,9 @@
 #include "net/fixture.h"
 #include "plugin/wire.h"
 
+/* Sockets that are dialed from now on get a receive buffer of so many bytes; 0: the system's. */
+void evil_room(int bytes);
+
 /* Connects to where handle says. */
 int evil_dial(const void *handle);
 
@@ -46,7 +49,7 @@ void evil_receiver(struct lina_net *net, uint32_t early_bytes, int *fd, struct l
 void evil_data(int fd, const struct lina_wire_data *head, const void *payload, size_t bytes);
 
 void evil_credit(int fd, const struct lina_wire_credit *credit);
-/* The next credit that comes. */
-struct lina_wire_credit evil_credit_read(int fd, int ms);
+/* The next credit that comes, while request is tested: it is not to end. */
+struct lina_wire_credit evil_credit_read(int fd, struct lina_request *request, int ms);
 
 #endif

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOG_BYTES = 64 << 10, CONNECT_MS = 10000 };
+enum { LOG_BYTES = 64 << 10, CONNECT_MS = 30000 };
 
 static struct {
 	pthread_mutex_t lock;
@@ -77,6 +77,7 @@ void die(const char *fmt, ...)
 {
 	va_list args;
 
+	(void)fflush(stdout);
 	va_start(args, fmt);
 	(void)vfprintf(stderr, fmt, args);
 	va_end(args);

@@ -12,7 +12,7 @@
 
 #include "net/fixture.h"
 
-enum { POOL_MIN = 32, LIMIT_MS = 20000, MESSAGE_BYTES = 700 };
+enum { POOL_MIN = 32, LIMIT_MS = 60000, MESSAGE_BYTES = 700 };
 
 static void must(int err, const char *what, int line)
 {
