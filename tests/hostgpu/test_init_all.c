@@ -10,6 +10,11 @@
 
 #include <nccl.h>
 
+#ifdef __SANITIZE_ADDRESS__
+enum { MEMORY_IS_KEPT = 1 }; /* the sanitizer holds freed memory back, and finds leaks itself */
+#else
+enum { MEMORY_IS_KEPT = 0 };
+#endif
 enum { DEVICES = 4, COUNT = 40000, ROUNDS = 13 };
 
 #define CHECK(call) expect_success((int)(call), #call)
@@ -169,7 +174,7 @@ int main(void)
 	printf("after round 2 and %d: threads %d, %d; descriptors %d, %d; resident %ld, %ld KiB\n",
 		ROUNDS, first_threads, last_threads, first_files, last_files, first_kib, last_kib);
 	if (last_threads > first_threads || last_files > first_files ||
-		last_kib > first_kib + 8192) {
+		(!MEMORY_IS_KEPT && last_kib > first_kib + 8192)) {
 		fprintf(stderr, "communicators leave something behind\n");
 		return 1;
 	}
