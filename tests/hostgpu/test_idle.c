@@ -50,7 +50,7 @@ static void allreduce(ncclComm_t comm, cudaStream_t stream, int rank)
 	CHECK(cudaStreamSynchronize(stream));
 	CHECK(cudaMemcpy(&sum, buffer, sizeof sum, cudaMemcpyDeviceToHost));
 	CHECK(cudaFree(buffer));
-	if (sum != RANKS * (RANKS - 1) / 2) {
+	if ((int)sum != RANKS * (RANKS - 1) / 2) {
 		fprintf(stderr, "rank %d: sum is %f\n", rank, (double)sum);
 		exit(1);
 	}
