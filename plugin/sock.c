@@ -4,13 +4,17 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
-	BACKLOG = 4096
-}; /* a flood of strangers must not crowd the peer out; the kernel has its own cap */
+	BACKLOG = 4096, /* a flood of strangers must not crowd the peer out; the kernel has its own
+			   cap */
+	UNWANTED_BYTES = 16 << 10,
+	UNWANTED_READS = 2048, /* 32 MiB: more than a receive buffer holds */
+};
 
 static socklen_t addr_size(const union lina_addr *addr)
 {
@@ -155,6 +159,9 @@ int lina_sock_silence_ms(int fd, int *ms_p)
 	unsigned heard = info.tcpi_last_ack_recv < info.tcpi_last_data_recv
 				 ? info.tcpi_last_ack_recv
 				 : info.tcpi_last_data_recv;
+	bool owed = info.tcpi_unacked > 0 || info.tcpi_probes > 0;
+	if (!owed)
+		heard = 0;
 	*ms_p = heard < INT32_MAX ? (int)heard : INT32_MAX;
 	return 0;
 }
@@ -180,16 +187,19 @@ ssize_t lina_sock_recv(int fd, const struct iovec *iov, int niov)
 }
 
 /* Closing a socket with unread bytes resets the connection, which can destroy what the peer has not
- * read yet; so the end is announced first and the bytes that nobody wants are read. */
+ * read yet; so the end is announced first and the bytes that nobody wants are read. What comes
+ * later is answered with a reset from then on: close alone does that only when no child made by
+ * fork has a copy of the descriptor. */
 void lina_sock_close(int fd)
 {
-	char unwanted[4096];
+	char unwanted[UNWANTED_BYTES];
 	struct iovec iov = { .iov_base = unwanted, .iov_len = sizeof(unwanted) };
 
 	if (fd < 0)
 		return;
 	shutdown(fd, SHUT_WR);
-	for (int i = 0; i < 16 && lina_sock_recv(fd, &iov, 1) > 0; i++)
+	for (int i = 0; i < UNWANTED_READS && lina_sock_recv(fd, &iov, 1) > 0; i++)
 		;
+	shutdown(fd, SHUT_RD);
 	close(fd);
 }

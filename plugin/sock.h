@@ -30,15 +30,18 @@ int lina_sock_dialed(int fd);
 /* Keepalive finds a peer whose host is gone within silence_ms while nothing else is sent. */
 int lina_sock_keepalive(int fd, int silence_ms);
 
-/* Milliseconds since the peer's kernel was last heard of. A peer that is alive but does not read
- * still acknowledges. */
+/* Milliseconds since the peer's kernel was last heard of, while it owes an answer: to data, to a
+ * keepalive, to a probe of its closed window; 0 while it owes none. A peer that is alive but does
+ * not read answers; but a window that stays closed is probed after 0.2 s, 0.4 s and so on up to
+ * 2 minutes, and only then. */
 int lina_sock_silence_ms(int fd, int *ms_p);
 
 /* Bytes moved; -EAGAIN: none can be; -ESHUTDOWN from recv: the peer has closed. */
 ssize_t lina_sock_send(int fd, const struct iovec *iov, int niov);
 ssize_t lina_sock_recv(int fd, const struct iovec *iov, int niov);
 
-/* Closes so that bytes already sent reach the peer. fd < 0 is allowed. */
+/* Closes so that bytes already sent reach the peer, and for every process that has a copy of the
+ * descriptor. fd < 0 is allowed. */
 void lina_sock_close(int fd);
 
 #endif

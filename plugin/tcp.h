@@ -49,6 +49,7 @@ struct tcp_conn {
 	int err;           /* 0, or why the connection is of no more use; it stays so */
 	unsigned idle;     /* tests in a row that moved nothing */
 	uint64_t check_ns; /* when the peer's silence was last looked at */
+	uint64_t suspect_ns[LINA_LANES_MAX]; /* and found too long; 0: it was not */
 };
 
 uint64_t tcp_now_ns(void);

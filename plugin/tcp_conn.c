@@ -78,13 +78,27 @@ int tcp_conn_fail_size(
 	return fail(conn, -EMSGSIZE, what, why);
 }
 
-static int silence_check(struct tcp_conn *conn)
+/* A lane whose peer has been silent for too long is suspect. A probe that has just gone out, after
+ * a long pause that the kernel chose, looks the same; so it counts only when nothing has been
+ * heard between two checks. */
+static int lane_silence_check(struct tcp_conn *conn, int i, uint64_t now_ns)
+{
+	int silent_ms;
+
+	int err = lina_sock_silence_ms(conn->fd[i], &silent_ms);
+	if (err)
+		return err;
+	uint64_t suspect_ns = conn->suspect_ns[i];
+	bool suspect = silent_ms > conn->config->peer_timeout_ms;
+	conn->suspect_ns[i] = suspect ? now_ns : 0;
+	bool dead = suspect && suspect_ns && now_ns - (uint64_t)silent_ms * 1000000u < suspect_ns;
+	return dead ? -ETIMEDOUT : 0;
+}
+
+static int silence_check(struct tcp_conn *conn, uint64_t now_ns)
 {
 	for (int i = 0; i < conn->nlanes; i++) {
-		int silent_ms;
-		int err = lina_sock_silence_ms(conn->fd[i], &silent_ms);
-		if (!err && silent_ms > conn->config->peer_timeout_ms)
-			err = -ETIMEDOUT;
+		int err = lane_silence_check(conn, i, now_ns);
 		if (err)
 			return tcp_conn_fail(conn, err, "waiting for");
 	}
@@ -99,7 +113,7 @@ int tcp_conn_idle(struct tcp_conn *conn)
 	if (now - conn->check_ns < silence_check_ns)
 		return 0;
 	conn->check_ns = now;
-	return silence_check(conn);
+	return silence_check(conn, now);
 }
 
 struct lina_mr {
