@@ -12,7 +12,8 @@ static bool debug(void)
 	static int on = -1; /* atomic */
 	int known = EXEC_LOAD(&on);
 	if (known < 0) {
-		known = getenv("HOSTGPU_DEBUG") != NULL;
+		const char *text = getenv("HOSTGPU_DEBUG");
+		known = text && strcmp(text, "0") != 0;
 		EXEC_STORE(&on, known);
 	}
 	return known;

@@ -93,7 +93,4 @@ struct exec_proto {
 };
 extern const struct exec_proto exec_simple, exec_ll, exec_ll128;
 
-/* Data bytes of LL and LL128 in one step of a buffer are fewer than the step's bytes. */
-size_t exec_proto_grain(enum abi_proto proto);
-
 #endif
