@@ -38,9 +38,9 @@ static double now_s(void)
 
 static bool worse(int status, int than)
 {
-	if (than == 0 || than == LAUNCH_SKIPPED)
-		return status != 0 && (than == 0 || status != LAUNCH_SKIPPED);
-	return status > than;
+	if (status == 0 || status == LAUNCH_SKIPPED)
+		return status != 0 && than == 0;
+	return than == LAUNCH_SKIPPED || status > than;
 }
 
 static int count_running(const struct run *run)
