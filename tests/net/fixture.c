@@ -34,8 +34,8 @@ void record_log(int level, unsigned long flags, const char *file, int line, cons
 		va_start(args, fmt);
 		int m = vsnprintf(kept.text + kept.used + n, room - (size_t)n, fmt, args);
 		va_end(args);
-		if (m > 0 && (size_t)(n + m + 2) < room) {
-			kept.used += (size_t)(n + m);
+		if (m > 0 && (size_t)n + (size_t)m + 2 < room) {
+			kept.used += (size_t)n + (size_t)m;
 			kept.text[kept.used++] = '\n';
 			kept.text[kept.used] = '\0';
 		}
@@ -101,7 +101,7 @@ uint64_t now_ms(void)
 
 void sleep_ms(int ms)
 {
-	struct timespec t = { ms / 1000, (long)(ms % 1000) * 1000000 };
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
 	while (nanosleep(&t, &t) && errno == EINTR)
 		;
 }
@@ -289,7 +289,8 @@ struct lina_request *post_send(struct lina_conn *conn, const void *data, size_t 
 {
 	struct lina_request *request = NULL;
 
-	int err = lina_net_send(conn, (void *)(uintptr_t)data, bytes, tag, NULL, NULL, &request);
+	/* What is sent is only read, though the call, as NCCL's, has no const. */
+	int err = lina_net_send(conn, (void *)data, bytes, tag, NULL, NULL, &request);
 	if (err || !request)
 		die("send not posted: %s", strerror(-err));
 	return request;
