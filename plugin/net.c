@@ -68,8 +68,10 @@ int lina_net_open(const struct lina_net_params *params, struct lina_net **net_p)
 	if (params->log != NULL)
 		lina_log_set(params->log);
 	struct lina_net *net = calloc(1, sizeof(*net));
-	if (!net)
+	if (!net) {
+		lina_warn("no memory for a communicator");
 		return -ENOMEM;
+	}
 	int err = process_get();
 	if (err) {
 		free(net);
@@ -181,6 +183,27 @@ int lina_net_listen(struct lina_net *net, int dev, void *handle, struct lina_lis
 	return 0;
 }
 
+static void conn_close(struct lina_object *object)
+{
+	struct lina_conn *conn = (struct lina_conn *)object;
+	struct lina_mr *mr;
+
+	while ((mr = LIST_FIRST(&conn->mrs))) {
+		LIST_REMOVE(mr, link);
+		(void)conn->ops->dereg(conn, mr);
+	}
+	conn->ops->conn_close(conn);
+}
+
+static void conn_add(struct lina_net *net, struct lina_conn *conn, bool sends)
+{
+	conn->ops = process.ops;
+	conn->sends = sends;
+	LIST_INIT(&conn->mrs);
+	conn->object.close = conn_close;
+	object_add(net, &conn->object);
+}
+
 static struct lina_dial *dial_find(struct lina_net *net, uint64_t ticket)
 {
 	struct lina_dial *dial;
@@ -207,8 +230,10 @@ static int dial_start(struct lina_net *net, int dev, const struct lina_wire_hand
 	struct lina_dial *dial;
 	uint64_t ticket;
 
-	if (getrandom(&ticket, sizeof(ticket), 0) != sizeof(ticket))
+	if (getrandom(&ticket, sizeof(ticket), 0) != sizeof(ticket)) {
+		lina_warn("connect: the kernel gives no random bytes");
 		return -EIO;
+	}
 	int err = process.ops->dial(process.transport, dev, wire, &dial);
 	if (err)
 		return err;
@@ -265,9 +290,7 @@ int lina_net_connect(
 	dial_remove(net, dial);
 	if (err)
 		return err;
-	conn->ops = process.ops;
-	conn->sends = true;
-	object_add(net, &conn->object);
+	conn_add(net, conn, true);
 	*conn_p = conn;
 	return 0;
 }
@@ -283,9 +306,7 @@ int lina_net_accept(struct lina_listener *listener, struct lina_conn **conn_p)
 	}
 	if (err)
 		return err;
-	conn->ops = listener->ops;
-	conn->sends = false;
-	object_add(listener->object.net, &conn->object);
+	conn_add(listener->object.net, conn, false);
 	*conn_p = conn;
 	return 0;
 }
@@ -318,11 +339,25 @@ int lina_net_close(struct lina_net *net)
 int lina_net_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset,
 	int fd, struct lina_mr **mr_p)
 {
-	return conn->ops->reg(conn, data, bytes, type, offset, fd, mr_p);
+	struct lina_mr *mr;
+
+	int err = conn->ops->reg(conn, data, bytes, type, offset, fd, &mr);
+	if (err)
+		return err;
+	pthread_mutex_lock(&conn->object.net->lock);
+	LIST_INSERT_HEAD(&conn->mrs, mr, link);
+	pthread_mutex_unlock(&conn->object.net->lock);
+	*mr_p = mr;
+	return 0;
 }
 
 int lina_net_dereg(struct lina_conn *conn, struct lina_mr *mr)
 {
+	if (!mr)
+		return 0;
+	pthread_mutex_lock(&conn->object.net->lock);
+	LIST_REMOVE(mr, link);
+	pthread_mutex_unlock(&conn->object.net->lock);
 	return conn->ops->dereg(conn, mr);
 }
 

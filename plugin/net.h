@@ -27,8 +27,8 @@ enum {
 /* NCCL_PTR_*: kinds of memory, as a bit set where a device says what it supports. */
 enum lina_ptr { LINA_PTR_HOST = 1, LINA_PTR_CUDA = 2, LINA_PTR_DMABUF = 4 };
 
-/* One network device as NCCL's topology search wants to see it. Strings live as long as the
- * process has the plugin loaded. */
+/* One network device as NCCL's topology search wants to see it. Strings live as long as a
+ * context is open. */
 struct lina_net_props {
 	const char *name;
 	const char *pci_path; /* sysfs path of the PCI device, NULL where there is none */
@@ -113,6 +113,7 @@ int lina_net_accept(struct lina_listener *listener, struct lina_conn **conn_p);
  * the place in it. -EINVAL: a type the device does not support, or no memory. */
 int lina_net_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset,
 	int fd, struct lina_mr **mr_p);
+/* What is not deregistered goes with its connection. NULL is allowed. */
 int lina_net_dereg(struct lina_conn *conn, struct lina_mr *mr);
 
 /* Sends bytes from data, which stays untouched until the request is done; it meets the earliest

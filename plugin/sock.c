@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -40,6 +41,20 @@ const char *lina_addr_text(const union lina_addr *addr, char text[LINA_ADDR_TEXT
 		inet_ntop(AF_INET, &addr->in.sin_addr, host, sizeof(host));
 		snprintf(text, LINA_ADDR_TEXT_BYTES, "%s:%u", host, ntohs(addr->in.sin_port));
 	}
+	return text;
+}
+
+const char *lina_sock_error(int err, char text[LINA_ERROR_TEXT_BYTES])
+{
+	struct rlimit limit = { 0 };
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (err == -EMFILE)
+		snprintf(text, LINA_ERROR_TEXT_BYTES,
+			"%s (this process may have %llu descriptors: ulimit -n)", strerror(-err),
+			(unsigned long long)limit.rlim_cur);
+	else
+		snprintf(text, LINA_ERROR_TEXT_BYTES, "%s", strerror(-err));
 	return text;
 }
 

@@ -15,6 +15,10 @@ enum { LINA_ADDR_TEXT_BYTES = 64 };
 /* "10.0.0.1:4242" or "[fd00::1]:4242" in text, which is returned. */
 const char *lina_addr_text(const union lina_addr *addr, char text[LINA_ADDR_TEXT_BYTES]);
 
+/* What -err means, in text, which is returned; of too many descriptors with the limit. */
+enum { LINA_ERROR_TEXT_BYTES = 128 };
+const char *lina_sock_error(int err, char text[LINA_ERROR_TEXT_BYTES]);
+
 /* Listens on addr, port 0, and says in bound_p which port that became. */
 int lina_sock_listen(const union lina_addr *addr, int *fd_p, union lina_addr *bound_p);
 

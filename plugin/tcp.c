@@ -69,8 +69,10 @@ static void devices_log(const struct lina_transport *t)
 static int tcp_open(const struct lina_config *config, struct lina_transport **transport_p)
 {
 	struct lina_transport *t = calloc(1, sizeof(*t));
-	if (!t)
+	if (!t) {
+		lina_warn("no memory for the tcp transport");
 		return -ENOMEM;
+	}
 	t->config = config;
 	int err = devices_find(t);
 	if (err) {
@@ -128,6 +130,14 @@ static int tcp_flush(struct lina_conn *conn, int n, void *const *data, const int
 	return 0;
 }
 
+static void tcp_conn_close(struct lina_conn *conn)
+{
+	if (conn->sends)
+		tcp_sender_close(conn);
+	else
+		tcp_receiver_close(conn);
+}
+
 static int tcp_test(struct lina_request *request, int *done_p, int *bytes_p)
 {
 	return request->conn->sends ? tcp_send_test(request, done_p, bytes_p)
@@ -147,6 +157,7 @@ const struct lina_transport_ops lina_tcp_ops = {
 	.dial_close = tcp_dial_close,
 	.reg = tcp_reg,
 	.dereg = tcp_dereg,
+	.conn_close = tcp_conn_close,
 	.send = tcp_send,
 	.recv = tcp_recv,
 	.flush = tcp_flush,

@@ -61,6 +61,9 @@ int tcp_sender_create(const struct lina_config *config, const union lina_addr *p
 int tcp_receiver_create(const struct lina_config *config, const union lina_addr *peer,
 	const int *fd, int nlanes, struct lina_conn **conn_p);
 
+void tcp_sender_close(struct lina_conn *conn);
+void tcp_receiver_close(struct lina_conn *conn);
+
 /* Fills in conn and takes the sockets over, last and without fail after all that can. */
 int tcp_conn_init(struct tcp_conn *conn, const struct lina_config *config,
 	const union lina_addr *peer, const int *fd, int nlanes);
@@ -83,8 +86,8 @@ int tcp_conn_idle(struct tcp_conn *conn);
 int tcp_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset, int fd,
 	struct lina_mr **mr_p);
 int tcp_dereg(struct lina_conn *conn, struct lina_mr *mr);
-/* mr may be NULL: not known. -EINVAL (logged): outside of mr, or bytes at NULL. */
-int tcp_mr_check(const struct lina_mr *mr, const void *data, size_t bytes);
+/* lina_mr may be NULL: not known. -EINVAL (logged): outside of it, or bytes at NULL. */
+int tcp_mr_check(const struct lina_mr *lina_mr, const void *data, size_t bytes);
 
 int tcp_listen(struct lina_transport *transport, int dev, struct lina_wire_handle *handle_p,
 	struct lina_listener **listener_p);

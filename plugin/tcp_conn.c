@@ -116,7 +116,8 @@ int tcp_conn_idle(struct tcp_conn *conn)
 	return silence_check(conn, now);
 }
 
-struct lina_mr {
+struct tcp_mr {
+	struct lina_mr base;
 	const char *data;
 	size_t bytes;
 };
@@ -135,11 +136,13 @@ int tcp_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t
 		lina_warn("registration of %zu bytes at NULL", bytes);
 		return -EINVAL;
 	}
-	struct lina_mr *mr = malloc(sizeof(*mr));
-	if (!mr)
+	struct tcp_mr *mr = malloc(sizeof(*mr));
+	if (!mr) {
+		lina_warn("no memory for a registration");
 		return -ENOMEM;
-	*mr = (struct lina_mr){ .data = data, .bytes = bytes };
-	*mr_p = mr;
+	}
+	*mr = (struct tcp_mr){ .data = data, .bytes = bytes };
+	*mr_p = &mr->base;
 	return 0;
 }
 
@@ -150,8 +153,10 @@ int tcp_dereg(struct lina_conn *conn, struct lina_mr *mr)
 	return 0;
 }
 
-int tcp_mr_check(const struct lina_mr *mr, const void *data, size_t bytes)
+int tcp_mr_check(const struct lina_mr *lina_mr, const void *data, size_t bytes)
 {
+	const struct tcp_mr *mr = (const struct tcp_mr *)lina_mr;
+
 	if (bytes == 0)
 		return 0;
 	if (!data) {

@@ -120,10 +120,10 @@ static bool passing(int err)
 
 static int dial_fail(const struct tcp_dial *dial, const struct dial_lane *lane, int err)
 {
-	char to[LINA_ADDR_TEXT_BYTES];
+	char to[LINA_ADDR_TEXT_BYTES], why[LINA_ERROR_TEXT_BYTES];
 
 	lina_warn("connecting to %s failed while %s: %s", lina_addr_text(&dial->to, to),
-		states[lane->state].name, strerror(-err));
+		states[lane->state].name, lina_sock_error(err, why));
 	return err;
 }
 
@@ -175,8 +175,10 @@ int tcp_dial(struct lina_transport *transport, int dev, const struct lina_wire_h
 	const struct lina_config *config = transport->config;
 
 	struct tcp_dial *dial = calloc(1, sizeof(*dial));
-	if (!dial)
+	if (!dial) {
+		lina_warn("no memory to connect");
 		return -ENOMEM;
+	}
 	dial->config = config;
 	dial->from = transport->devs[dev].iface.addr;
 	dial->to = handle->addr;
@@ -187,7 +189,7 @@ int tcp_dial(struct lina_transport *transport, int dev, const struct lina_wire_h
 	for (int i = 0; i < LINA_LANES_MAX; i++)
 		dial->lane[i].fd = -1;
 	if (getrandom(&dial->hello.conn_id, sizeof(dial->hello.conn_id), 0) < 0) {
-		int err = -errno;
+		int err = dial_fail(dial, &dial->lane[0], -errno);
 		free(dial);
 		return err;
 	}
@@ -204,7 +206,7 @@ static int dial_finish(struct tcp_dial *dial, struct lina_conn **conn_p)
 	int err = tcp_sender_create(
 		dial->config, &dial->to, fd, dial->hello.nlanes, dial->early_bytes, conn_p);
 	if (err)
-		return err;
+		return dial_fail(dial, &dial->lane[0], err);
 	for (int i = 0; i < dial->hello.nlanes; i++)
 		dial->lane[i].fd = -1;
 	return 0;

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 
 #include "plugin/log.h"
 #include "plugin/sock.h"
@@ -77,12 +76,10 @@ static void listener_close(struct lina_object *object)
 
 static int listen_fail(int err, const union lina_addr *addr)
 {
-	char text[LINA_ADDR_TEXT_BYTES];
-	struct rlimit limit = { 0 };
+	char text[LINA_ADDR_TEXT_BYTES], why[LINA_ERROR_TEXT_BYTES];
 
-	getrlimit(RLIMIT_NOFILE, &limit);
-	lina_warn("cannot listen or accept on %s: %s (this process may open %llu descriptors)",
-		lina_addr_text(addr, text), strerror(-err), (unsigned long long)limit.rlim_cur);
+	lina_warn("cannot listen or accept on %s: %s", lina_addr_text(addr, text),
+		lina_sock_error(err, why));
 	return err;
 }
 
@@ -93,7 +90,7 @@ int tcp_listen(struct lina_transport *transport, int dev, struct lina_wire_handl
 
 	struct tcp_listener *l = calloc(1, sizeof(*l));
 	if (!l)
-		return -ENOMEM;
+		return listen_fail(-ENOMEM, addr);
 	for (int i = 0; i < STRANGERS_MAX; i++)
 		l->stranger[i].fd = -1;
 	for (int i = 0; i < LINA_LANES_MAX; i++)
@@ -291,7 +288,7 @@ int tcp_accept(struct lina_listener *listener, struct lina_conn **conn_p)
 		return attempt_check(l, now_ns);
 	err = tcp_receiver_create(l->config, &l->peer, l->lane_fd, l->nlanes, conn_p);
 	if (err)
-		return err;
+		return listen_fail(err, &l->addr);
 	for (int i = 0; i < l->nlanes; i++)
 		l->lane_fd[i] = -1;
 	l->nlanes = 0;

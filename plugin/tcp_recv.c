@@ -15,9 +15,9 @@ enum { CREDIT_IDLE_TESTS = 4 }; /* tests without data after which all credit is 
 /* Stands in for a NULL of no bytes: adding even 0 to NULL is undefined. */
 static uint8_t nothing[1];
 
-static void receiver_close(struct lina_object *object)
+void tcp_receiver_close(struct lina_conn *conn)
 {
-	struct tcp_receiver *r = (struct tcp_receiver *)object;
+	struct tcp_receiver *r = (struct tcp_receiver *)conn;
 
 	tcp_conn_close_lanes(&r->conn);
 	tcp_earlies_free(r);
@@ -33,7 +33,6 @@ int tcp_receiver_create(const struct lina_config *config, const union lina_addr 
 	TAILQ_INIT(&r->posted);
 	TAILQ_INIT(&r->earlies);
 	r->early_left = (size_t)config->early_bytes;
-	r->conn.base.object.close = receiver_close;
 	int err = tcp_conn_init(&r->conn, config, peer, fd, nlanes);
 	if (err) {
 		free(r);

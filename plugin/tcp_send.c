@@ -80,9 +80,9 @@ struct tcp_sender {
 	struct early early[TCP_EARLIES];
 };
 
-static void sender_close(struct lina_object *object)
+void tcp_sender_close(struct lina_conn *conn)
 {
-	struct tcp_sender *s = (struct tcp_sender *)object;
+	struct tcp_sender *s = (struct tcp_sender *)conn;
 
 	tcp_conn_close_lanes(&s->conn);
 	free(s);
@@ -110,7 +110,6 @@ int tcp_sender_create(const struct lina_config *config, const union lina_addr *p
 		return -ENOMEM;
 	queues_init(s);
 	s->early_bytes = s->early_left = early_bytes;
-	s->conn.base.object.close = sender_close;
 	int err = tcp_conn_init(&s->conn, config, peer, fd, nlanes);
 	if (err) {
 		free(s);

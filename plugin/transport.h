@@ -18,7 +18,8 @@ struct lina_transport_ops;
 struct lina_object {
 	LIST_ENTRY(lina_object) link;
 	struct lina_net *net;
-	void (*close)(struct lina_object *object); /* from any state; frees it */
+	void (*close)(struct lina_object *object); /* from any state; frees it. Of a connection: the
+						    * core's, which calls the transport's */
 };
 
 struct lina_listener {
@@ -32,10 +33,16 @@ struct lina_dial {
 	uint64_t ticket; /* what the caller's handle remembers the attempt by */
 };
 
+/* Belongs to a connection and goes with it. Guarded by the context's lock. */
+struct lina_mr {
+	LIST_ENTRY(lina_mr) link;
+};
+
 struct lina_conn {
 	struct lina_object object;
 	const struct lina_transport_ops *ops;
-	bool sends; /* the end that connected */
+	bool sends;               /* the end that connected */
+	LIST_HEAD(, lina_mr) mrs; /* registered and not deregistered */
 };
 
 struct lina_request {
@@ -67,6 +74,7 @@ struct lina_transport_ops {
 	int (*reg)(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset,
 		int fd, struct lina_mr **mr_p);
 	int (*dereg)(struct lina_conn *conn, struct lina_mr *mr);
+	void (*conn_close)(struct lina_conn *conn); /* from any state; frees it */
 	int (*send)(struct lina_conn *conn, void *data, size_t bytes, int tag, struct lina_mr *mr,
 		struct lina_request **request_p);
 	int (*recv)(struct lina_conn *conn, int n, void *const *data, const size_t *bytes,
