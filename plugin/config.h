@@ -13,9 +13,12 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 #define LINA_KNOBS_INT(X)                                                                   \
 	X(lanes, "LINA_LANES", 1, 1, 16, "sockets",                                         \
 		"TCP sockets per connection between two ranks")                             \
-	X(early_bytes, "LINA_EARLY_BYTES", 1048576, 0, 67108864, "bytes",                   \
+	X(early_bytes, "LINA_EARLY_BYTES", 4194304, 0, 67108864, "bytes",                   \
 		"what a sender may send on one connection before the receives for it "      \
 		"are posted; 0: nothing")                                                   \
+	X(sndbuf_bytes, "LINA_SNDBUF_BYTES", 262144, 0, 67108864, "bytes",                  \
+		"send buffer of a TCP socket: what the kernel holds of a lane, unsent or "  \
+		"unacknowledged; 0: as the kernel tunes it")                                \
 	X(connect_timeout_ms, "LINA_CONNECT_TIMEOUT_MS", 30000, 100, 3600000, "ms",         \
 		"how long a connection may take from the first call until both ends agree") \
 	X(peer_timeout_ms, "LINA_PEER_TIMEOUT_MS", 30000, 1000, 3600000, "ms",              \

@@ -147,6 +147,11 @@ int lina_sock_dialed(int fd)
 	return -failure;
 }
 
+int lina_sock_sndbuf(int fd, int bytes)
+{
+	return option_set(fd, SOL_SOCKET, SO_SNDBUF, bytes);
+}
+
 int lina_sock_keepalive(int fd, int silence_ms)
 {
 	/* First probe after a third of the time, then probes so that the last of three goes out

@@ -31,6 +31,10 @@ int lina_sock_dial(const union lina_addr *from, const union lina_addr *to, int *
 /* 0: connected; -EAGAIN: not yet; else why not. */
 int lina_sock_dialed(int fd);
 
+/* Fixes the send buffer, which the kernel otherwise lets grow to megabytes; it takes no more than
+ * net.core.wmem_max. */
+int lina_sock_sndbuf(int fd, int bytes);
+
 /* Keepalive finds a peer whose host is gone within silence_ms while nothing else is sent. */
 int lina_sock_keepalive(int fd, int silence_ms);
 

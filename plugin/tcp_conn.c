@@ -23,6 +23,8 @@ int tcp_conn_init(struct tcp_conn *conn, const struct lina_config *config,
 {
 	for (int i = 0; i < nlanes; i++) {
 		int err = lina_sock_keepalive(fd[i], config->peer_timeout_ms);
+		if (!err && config->sndbuf_bytes)
+			err = lina_sock_sndbuf(fd[i], config->sndbuf_bytes);
 		if (err)
 			return err;
 	}
