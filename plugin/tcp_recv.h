@@ -84,7 +84,7 @@ int tcp_receiver_fail(struct tcp_receiver *r, int err);
 
 /* Gives the buffers of a request that has just been posted the early messages that wait for them.
  */
-int tcp_early_meet(struct tcp_receiver *r, struct recv_request *request);
+int tcp_early_meet(struct tcp_receiver *r, struct recv_request *q);
 
 /* Receives on all lanes until they are empty or request is complete. */
 int tcp_lanes_pull(struct tcp_receiver *r, const struct recv_request *request);
