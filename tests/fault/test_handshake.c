@@ -1,65 +1,16 @@
-/* Who gets in: strangers of every kind do not, the peer does, and a listener that is none does not
- * hold a connector for longer than LINA_CONNECT_TIMEOUT_MS. */
+/* Who gets in: strangers of every kind do not, and the peer does. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "net/evil.h"
-
-enum { LIMIT_MS = 30000, SHORT_MS = 700 };
-
-static struct lina_net *net;
-static struct lina_listener *listener;
-static uint8_t handle[LINA_HANDLE_BYTES];
-static int fds_before;
-
-static void open_with(const char *settings)
-{
-	fds_before = fds_open();
-	log_forget();
-	if (net_open(settings, &net))
-		die("no context");
-	if (lina_net_listen(net, 0, handle, &listener))
-		die("no listener");
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	open_with("");
-	return 0;
-}
-
-static int setup_short_of_time(void **state)
-{
-	(void)state;
-	open_with("LINA_CONNECT_TIMEOUT_MS=700");
-	return 0;
-}
-
-/* Every test leaves as many descriptors as it found. */
-static int teardown(void **state)
-{
-	(void)state;
-	(void)lina_net_close(net);
-	if (fds_open() != fds_before)
-		die("%d descriptors before, %d after", fds_before, fds_open());
-	return 0;
-}
+#include "door.h"
 
 /* Lets the listener look around; nobody may come of it. */
 static void listener_run(int times)
 {
 	for (int i = 0; i < times; i++) {
-		struct lina_conn *conn = (struct lina_conn *)&net;
-		assert_int_equal(lina_net_accept(listener, &conn), 0);
+		struct lina_conn *conn = (struct lina_conn *)&door;
+		assert_int_equal(lina_net_accept(door.listener, &conn), 0);
 		assert_null(conn);
 	}
 }
@@ -75,30 +26,6 @@ static void is_turned_away(int fd, const char *whom, int ms)
 	}
 }
 
-/* The peer itself, which must be let in whatever went before. */
-static void peer_gets_in(void)
-{
-	struct lina_conn *send = NULL, *recv = NULL;
-	uint64_t deadline = now_ms() + LIMIT_MS;
-	uint8_t from[100], to[100] = { 0 };
-
-	while (!send || !recv) {
-		int err = 0;
-		if (!send)
-			err = lina_net_connect(net, 0, LINA_TRAFFIC_CLASS_UNSET, handle, &send);
-		if (!err && !recv)
-			err = lina_net_accept(listener, &recv);
-		if (err || now_ms() > deadline)
-			fail_msg("the peer is not let in: %s\n%s", strerror(-err), log_text());
-	}
-	fill(from, sizeof(from), 1);
-	struct lina_request *r = post_recv(recv, to, sizeof(to), 0);
-	assert_int_equal(finish_both(post_send(send, from, sizeof(from), 0), r, LIMIT_MS), 0);
-	assert_true(is_filled(to, sizeof(to), 1));
-	assert_int_equal(lina_net_close_send(send), 0);
-	assert_int_equal(lina_net_close_recv(recv), 0);
-}
-
 static void hello_bytes(uint8_t bytes[LINA_HELLO_BYTES], int lane, int nlanes)
 {
 	struct lina_wire_handle h;
@@ -106,14 +33,14 @@ static void hello_bytes(uint8_t bytes[LINA_HELLO_BYTES], int lane, int nlanes)
 		.conn_id = 5, .lane = (uint8_t)lane, .nlanes = (uint8_t)nlanes
 	};
 
-	assert_int_equal(lina_handle_decode(handle, &h), 0);
+	assert_int_equal(lina_handle_decode(door.handle, &h), 0);
 	memcpy(hello.secret, h.secret, sizeof(hello.secret));
 	lina_hello_encode(&hello, bytes);
 }
 
 static void one_stranger(const void *bytes, size_t n, const char *whom)
 {
-	int fd = evil_dial(handle);
+	int fd = evil_dial(door.handle);
 
 	evil_send(fd, bytes, n);
 	is_turned_away(fd, whom, LIMIT_MS);
@@ -163,11 +90,11 @@ static void secret_of_another_listener_is_wrong(void **state)
 	struct lina_wire_handle a, b;
 
 	(void)state;
-	assert_int_equal(lina_net_listen(net, 0, other_handle, &other), 0);
-	assert_int_equal(lina_handle_decode(handle, &a), 0);
+	assert_int_equal(lina_net_listen(door.net, 0, other_handle, &other), 0);
+	assert_int_equal(lina_handle_decode(door.handle, &a), 0);
 	assert_int_equal(lina_handle_decode(other_handle, &b), 0);
 	assert_memory_not_equal(a.secret, b.secret, LINA_SECRET_BYTES);
-	int fd = evil_dial(handle);
+	int fd = evil_dial(door.handle);
 	evil_hello(fd, other_handle, 1, 0, 1);
 	is_turned_away(fd, "the peer of another listener", LIMIT_MS);
 	(void)close(fd);
@@ -181,7 +108,7 @@ static void those_who_leave_early_are_no_trouble(void **state)
 	(void)state;
 	hello_bytes(bytes, 0, 2);
 	for (size_t n = 0; n < sizeof(bytes); n += 7) {
-		int fd = evil_dial(handle);
+		int fd = evil_dial(door.handle);
 		evil_send(fd, bytes, n);
 		listener_run(3);
 		if (n % 2)
@@ -202,13 +129,13 @@ static void hello_may_come_byte_by_byte(void **state)
 
 	(void)state;
 	hello_bytes(bytes, 0, 1);
-	int fd = evil_dial(handle);
+	int fd = evil_dial(door.handle);
 	for (size_t i = 0; i + 1 < sizeof(bytes); i++) {
 		evil_send(fd, bytes + i, 1);
 		listener_run(2);
 	}
 	evil_send(fd, bytes + sizeof(bytes) - 1, 1);
-	assert_int_equal(accept_within(listener, LIMIT_MS, &conn), 0);
+	assert_int_equal(accept_within(door.listener, LIMIT_MS, &conn), 0);
 	evil_read(fd, welcome_bytes, sizeof(welcome_bytes), LIMIT_MS);
 	assert_int_equal(lina_welcome_decode(welcome_bytes, &welcome), 0);
 	assert_true(welcome.conn_id == 5);
@@ -223,7 +150,7 @@ static void silent_stranger_goes_in_time(void **state)
 
 	(void)state;
 	hello_bytes(bytes, 0, 1);
-	int silent = evil_dial(handle), slow = evil_dial(handle);
+	int silent = evil_dial(door.handle), slow = evil_dial(door.handle);
 	evil_send(slow, bytes, sizeof(bytes) - 1);
 	uint64_t start = now_ms();
 	is_turned_away(silent, "a silent one", LIMIT_MS);
@@ -239,10 +166,10 @@ static void half_a_peer_is_not_waited_for(void **state)
 	struct lina_conn *conn = NULL;
 
 	(void)state;
-	int fd = evil_dial(handle);
-	evil_hello(fd, handle, 9, 1, 2);
+	int fd = evil_dial(door.handle);
+	evil_hello(fd, door.handle, 9, 1, 2);
 	uint64_t start = now_ms();
-	assert_int_equal(accept_within(listener, LIMIT_MS, &conn), -ETIMEDOUT);
+	assert_int_equal(accept_within(door.listener, LIMIT_MS, &conn), -ETIMEDOUT);
 	assert_null(conn);
 	assert_in_range(now_ms() - start, SHORT_MS - 20, LIMIT_MS);
 	assert_true(evil_is_closed(fd));
@@ -259,18 +186,18 @@ static void later_attempt_replaces_an_earlier_one(void **state)
 
 	(void)state;
 	for (int i = 0; i < 6; i++)
-		fd[i] = evil_dial(handle);
-	evil_hello(fd[0], handle, 9, 1, 2);
+		fd[i] = evil_dial(door.handle);
+	evil_hello(fd[0], door.handle, 9, 1, 2);
 	listener_run(5);
-	evil_hello(fd[1], handle, 10, 0, 2);
+	evil_hello(fd[1], door.handle, 10, 0, 2);
 	is_turned_away(fd[0], "the first attempt", LIMIT_MS);
-	evil_hello(fd[2], handle, 10, 1, 3);
+	evil_hello(fd[2], door.handle, 10, 1, 3);
 	is_turned_away(fd[1], "the attempt with two lanes", LIMIT_MS);
-	evil_hello(fd[3], handle, 10, 1, 3);
+	evil_hello(fd[3], door.handle, 10, 1, 3);
 	is_turned_away(fd[2], "the lane that was dialed again", LIMIT_MS);
-	evil_hello(fd[4], handle, 10, 0, 3);
-	evil_hello(fd[5], handle, 10, 2, 3);
-	assert_int_equal(accept_within(listener, LIMIT_MS, &conn), 0);
+	evil_hello(fd[4], door.handle, 10, 0, 3);
+	evil_hello(fd[5], door.handle, 10, 2, 3);
+	assert_int_equal(accept_within(door.listener, LIMIT_MS, &conn), 0);
 	assert_int_equal(lina_net_close_recv(conn), 0);
 	for (int i = 0; i < 6; i++)
 		(void)close(fd[i]);
@@ -283,7 +210,7 @@ static void flood_open(int *fd, int n, bool junk)
 	static const uint8_t noise[300] = { 1, 2, 3 };
 
 	for (int i = 0; i < n; i++) {
-		fd[i] = evil_dial(handle);
+		fd[i] = evil_dial(door.handle);
 		if (junk)
 			evil_send(fd[i], noise, 1 + (size_t)i % (sizeof(noise) - 1));
 	}
@@ -303,7 +230,7 @@ static void flood_does_not_keep_the_peer_out(void **state)
 	flood_open(silent, FLOOD, false);
 	flood_open(junk, FLOOD, true);
 	peer_gets_in();
-	int kept = fds_open() - fds_before - 2 * FLOOD - 1;
+	int kept = fds_open() - door.fds_before - 2 * FLOOD - 1;
 	assert_in_range(kept, 0, 64); /* descriptors for strangers are few */
 	flood_close(silent, FLOOD);
 	flood_close(junk, FLOOD);
@@ -323,190 +250,16 @@ static void flood_that_goes_on_does_not_either(void **state)
 		flood_open(flood + n, more, n % 16 == 0);
 		n += more;
 		if (!send)
-			assert_int_equal(
-				lina_net_connect(net, 0, LINA_TRAFFIC_CLASS_UNSET, handle, &send),
+			assert_int_equal(lina_net_connect(door.net, 0, LINA_TRAFFIC_CLASS_UNSET,
+						 door.handle, &send),
 				0);
 		if (!recv)
-			assert_int_equal(lina_net_accept(listener, &recv), 0);
+			assert_int_equal(lina_net_accept(door.listener, &recv), 0);
 	}
 	assert_int_equal(lina_net_close_send(send), 0);
 	assert_int_equal(lina_net_close_recv(recv), 0);
 	flood_close(flood, n);
 }
-
-/* --- a connector and what it meets --- */
-
-static void connect_fails(void *with, int expected, const char *says)
-{
-	struct lina_conn *conn = (struct lina_conn *)&net, *const before = conn;
-
-	log_forget();
-	int err = lina_net_connect(net, 0, LINA_TRAFFIC_CLASS_UNSET, with, &conn);
-	assert_int_equal(err, expected);
-	assert_ptr_equal(conn, before);
-	assert_int_equal(log_warnings(), 1);
-	if (!log_says(says))
-		fail_msg("no '%s' in: %s", says, log_text());
-}
-
-static void bad_handles_are_refused_at_once(void **state)
-{
-	uint8_t bad[LINA_HANDLE_BYTES];
-
-	(void)state;
-	memcpy(bad, handle, sizeof(bad));
-	bad[20] ^= 1;
-	connect_fails(bad, -EPROTO, "damaged");
-	memset(bad, 0, sizeof(bad));
-	connect_fails(bad, -EPROTO, "damaged");
-	memcpy(bad, handle, sizeof(bad));
-	bad[5]++;
-	connect_fails(bad, -EPROTONOSUPPORT, "version");
-	memcpy(bad, handle, sizeof(bad));
-	lina_handle_ticket_set(bad, 0x4141414141414141u);
-	connect_fails(bad, -EPROTO, "did not start");
-	memcpy(bad, handle, sizeof(bad));
-	lina_handle_ticket_set(bad, (uint64_t)(uintptr_t)net);
-	connect_fails(bad, -EPROTO, "did not start");
-	assert_int_equal(lina_net_connect(net, 1, LINA_TRAFFIC_CLASS_UNSET, handle,
-				 &(struct lina_conn *){ NULL }),
-		-EINVAL);
-	assert_int_equal(lina_net_connect(net, -1, LINA_TRAFFIC_CLASS_UNSET, handle,
-				 &(struct lina_conn *){ NULL }),
-		-EINVAL);
-	peer_gets_in();
-}
-
-/* The ticket of an attempt that has ended is worth nothing. */
-static void ticket_of_another_context_is_refused(void **state)
-{
-	struct lina_net *other;
-	struct lina_conn *conn = NULL;
-	uint8_t copy[LINA_HANDLE_BYTES];
-
-	(void)state;
-	assert_int_equal(net_open("LINA_CONNECT_TIMEOUT_MS=700", &other), 0);
-	memcpy(copy, handle, sizeof(copy));
-	assert_int_equal(lina_net_connect(other, 0, LINA_TRAFFIC_CLASS_UNSET, copy, &conn), 0);
-	assert_null(conn);
-	assert_memory_not_equal(copy, handle, sizeof(copy));
-	connect_fails(copy, -EPROTO, "did not start");
-	assert_int_equal(lina_net_close(other), 0);
-}
-
-/* Fails within the time the knob gives, with one line that names the place and the state. */
-static void connect_runs_out(void *with, const char *says)
-{
-	struct lina_conn *conn;
-
-	log_forget();
-	uint64_t start = now_ms();
-	assert_int_equal(connect_within(net, with, LIMIT_MS, &conn), -ETIMEDOUT);
-	assert_in_range(now_ms() - start, SHORT_MS - 20, LIMIT_MS);
-	assert_null(conn);
-	assert_int_equal(log_warnings(), 1);
-	assert_true(log_says("127.0.0.1:"));
-	assert_true(log_says("LINA_CONNECT_TIMEOUT_MS=700"));
-	if (!log_says(says))
-		fail_msg("no '%s' in: %s", says, log_text());
-}
-
-static void listener_that_is_gone_is_not_waited_for(void **state)
-{
-	(void)state;
-	assert_int_equal(lina_net_close_listen(listener), 0);
-	connect_runs_out(handle, "Connection refused");
-	connect_runs_out(handle, "Connection refused"); /* the handle may be tried again */
-}
-
-static void listener_that_says_nothing_is_not_waited_for(void **state)
-{
-	uint8_t evil_handle[LINA_HANDLE_BYTES];
-
-	(void)state;
-	int listen_fd = evil_listen(evil_handle); /* the kernel accepts, nobody reads */
-	connect_runs_out(evil_handle, "waiting to be let in");
-	(void)close(listen_fd);
-}
-
-/* Dials, answers with bytes, and returns what connect says then. */
-static int answered_with(const uint8_t *bytes, size_t n)
-{
-	uint8_t evil_handle[LINA_HANDLE_BYTES];
-	struct lina_wire_hello hello;
-	struct lina_conn *conn = NULL;
-	int listen_fd = evil_listen(evil_handle), err = 0;
-
-	log_forget();
-	for (int i = 0; i < 4; i++)
-		assert_int_equal(
-			lina_net_connect(net, 0, LINA_TRAFFIC_CLASS_UNSET, evil_handle, &conn), 0);
-	int fd = evil_accept(listen_fd, &hello);
-	evil_send(fd, bytes, n);
-	err = connect_within(net, evil_handle, LIMIT_MS, &conn);
-	assert_null(conn);
-	assert_int_equal(log_warnings(), 1);
-	assert_true(log_says("127.0.0.1:"));
-	(void)close(fd);
-	(void)close(listen_fd);
-	return err;
-}
-
-static void listener_that_answers_nonsense_is_refused(void **state)
-{
-	const struct lina_wire_welcome welcome = { .conn_id = 1 };
-	uint8_t bytes[LINA_WELCOME_BYTES];
-
-	(void)state;
-	assert_int_equal(
-		answered_with((const uint8_t *)"SSH-2.0-OpenSSH_9.2p1 Debian", 28), -EPROTO);
-	lina_welcome_encode(&welcome, bytes); /* the id is not that of the hello */
-	assert_int_equal(answered_with(bytes, sizeof(bytes)), -EPROTO);
-	bytes[5]++;
-	assert_int_equal(answered_with(bytes, sizeof(bytes)), -EPROTONOSUPPORT);
-}
-
-static void listener_that_does_not_finish_is_not_waited_for(void **state)
-{
-	static const uint8_t bytes[5] = { 'L', 'I', 'N', 'A', 0 };
-
-	(void)state;
-	assert_int_equal(answered_with(bytes, sizeof(bytes)), -ETIMEDOUT);
-}
-
-/* Turned away again and again, the connector dials until its time is up. */
-static void listener_that_closes_is_dialed_again(void **state)
-{
-	uint8_t evil_handle[LINA_HANDLE_BYTES];
-	struct lina_conn *conn = NULL;
-	struct lina_wire_hello hello;
-	int listen_fd = evil_listen(evil_handle), err = 0;
-
-	(void)state;
-	for (int k = 0; k < 3; k++) {
-		for (uint64_t until = now_ms() + 60; now_ms() < until && !err;)
-			err = lina_net_connect(
-				net, 0, LINA_TRAFFIC_CLASS_UNSET, evil_handle, &conn);
-		assert_int_equal(err, 0);
-		int fd = evil_accept(listen_fd, &hello);
-		if (k == 0)
-			evil_reset(fd);
-		else if (k == 1)
-			(void)close(fd);
-		else
-			evil_welcome(fd, hello.conn_id, 0);
-		if (k == 2) {
-			assert_int_equal(connect_within(net, evil_handle, LIMIT_MS, &conn), 0);
-			(void)close(fd);
-		}
-	}
-	assert_int_equal(lina_net_close_send(conn), 0);
-	assert_int_equal(log_warnings(), 0);
-	(void)close(listen_fd);
-}
-
-#define CASE(test)       cmocka_unit_test_setup_teardown(test, setup, teardown)
-#define SHORT_CASE(test) cmocka_unit_test_setup_teardown(test, setup_short_of_time, teardown)
 
 int main(void)
 {
@@ -521,13 +274,6 @@ int main(void)
 		CASE(later_attempt_replaces_an_earlier_one),
 		CASE(flood_does_not_keep_the_peer_out),
 		CASE(flood_that_goes_on_does_not_either),
-		CASE(bad_handles_are_refused_at_once),
-		CASE(ticket_of_another_context_is_refused),
-		SHORT_CASE(listener_that_is_gone_is_not_waited_for),
-		SHORT_CASE(listener_that_says_nothing_is_not_waited_for),
-		CASE(listener_that_answers_nonsense_is_refused),
-		SHORT_CASE(listener_that_does_not_finish_is_not_waited_for),
-		CASE(listener_that_closes_is_dialed_again),
 	};
 
 	return cmocka_run_group_tests_name("handshake", tests, NULL, NULL);
