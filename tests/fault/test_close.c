@@ -350,24 +350,28 @@ static void leave_nothing(void)
 {
 }
 
+static void left_and_closed(void (*leave)(void), int order)
+{
+	static const char *const settings[] = { "", "LINA_LANES=3", "LINA_EARLY_BYTES=0" };
+
+	for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
+		pair_open_in_net(settings[i]);
+		leave();
+		conns_close(order);
+	}
+}
+
 static void connections_in_every_state_and_order(void **state)
 {
 	static void (*const leave[])(void) = { leave_nothing, leave_send_waiting,
 		leave_recv_waiting, leave_both_moving, leave_send_moving, leave_done_untested,
 		leave_early_set_aside, leave_early_in_part, leave_pools_full, leave_registrations,
 		leave_failed };
-	static const char *const settings[] = { "", "LINA_LANES=3", "LINA_EARLY_BYTES=0" };
 
 	(void)state;
-	for (size_t k = 0; k < sizeof(leave) / sizeof(*leave); k++) {
-		for (int order = 0; order < ORDERS; order++) {
-			for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
-				pair_open_in_net(settings[i]);
-				leave[k]();
-				conns_close(order);
-			}
-		}
-	}
+	for (size_t k = 0; k < sizeof(leave) / sizeof(*leave); k++)
+		for (int order = 0; order < ORDERS; order++)
+			left_and_closed(leave[k], order);
 }
 
 /* Everything at once in one context, and the context goes. */

@@ -41,7 +41,7 @@ static void exchange(const struct pair *pair, uint64_t seed)
 
 static void *connections_of_one_thread(void *arg)
 {
-	uint64_t seed = (uint64_t)(uintptr_t)arg * 1000;
+	uint64_t seed = *(const uint64_t *)arg * 1000;
 	struct lina_net *net;
 	struct lina_mr *mr;
 	struct pair pair[2];
@@ -84,12 +84,15 @@ static void *contexts_of_one_thread(void *arg)
 static void run_all(void *(*run)(void *), bool gives_back)
 {
 	pthread_t threads[NTHREADS];
+	uint64_t number[NTHREADS]; /* each thread's own */
 	int fds = fds_open();
 
 	log_forget();
 	assert_int_equal(pthread_barrier_init(&start, NULL, NTHREADS), 0);
-	for (uintptr_t i = 0; i < NTHREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, run, (void *)i), 0);
+	for (uint64_t i = 0; i < NTHREADS; i++) {
+		number[i] = i;
+		assert_int_equal(pthread_create(&threads[i], NULL, run, &number[i]), 0);
+	}
 	for (int i = 0; i < NTHREADS; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	assert_int_equal(pthread_barrier_destroy(&start), 0);
@@ -116,7 +119,7 @@ static struct lina_net *shared;
 
 static void *pairs_in_a_shared_context(void *arg)
 {
-	uint64_t seed = (uint64_t)(uintptr_t)arg * 1000;
+	uint64_t seed = *(const uint64_t *)arg * 1000;
 
 	(void)pthread_barrier_wait(&start);
 	for (uint64_t i = 0; i < 10; i++) {
