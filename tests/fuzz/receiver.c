@@ -6,6 +6,8 @@
  *   2  the peer sends what nobody has to spell out: [lane][length / 8]
  *   3  test: [request]
  *   4  the peer closes: [lane]
+ *   5  the peer sends a header: [lane][slot][entry][seq][message / 8][offset / 8][length / 8]
+ *   6  the same of an early message: [lane][tag][seen][message / 8]
  */
 #include <errno.h>
 #include <string.h>
@@ -17,7 +19,7 @@
 const unsigned fuzz_inputs = 10000;
 
 enum { POSTS_MAX = 24, LANES_MAX = 4, FED_MAX_BYTES = 32 << 10, TESTS_AT_END = 8 };
-enum { POST, SEND, FILL, TEST, CLOSE, STEPS };
+enum { POST, SEND, FILL, TEST, CLOSE, PART, EARLY, STEPS };
 
 struct post {
 	struct lina_request *request; /* NULL: has ended */
@@ -29,7 +31,7 @@ struct run {
 	struct lina_listener *listener;
 	struct lina_conn *conn;
 	int nlanes, fd[LANES_MAX];
-	size_t fed;
+	size_t fed, received; /* bytes that the peer sent; buffers whose message came */
 	int nposts, err;
 	struct post post[POSTS_MAX];
 };
@@ -110,8 +112,40 @@ static void test(struct run *r, struct post *p)
 	} else if (done) {
 		for (int i = 0; i < p->n; i++)
 			FUZZ_CHECK(bytes[i] >= 0 && (size_t)bytes[i] <= p->buffer[i].bytes);
+		r->received += (size_t)p->n;
+		FUZZ_CHECK(r->fed >= r->received * LINA_DATA_HEAD_BYTES);
 		post_end(p);
 	}
+}
+
+static void header(struct run *r, int lane, const struct lina_wire_data *d)
+{
+	uint8_t head[LINA_DATA_HEAD_BYTES];
+
+	lina_data_encode(d, head);
+	feed(r, lane, head, sizeof(head));
+}
+
+static void part(struct run *r, int lane, struct script *s)
+{
+	struct lina_wire_data d = { .slot = script_byte(s) };
+
+	d.entry = script_byte(s);
+	d.seq = script_byte(s);
+	d.message_bytes = script_byte(s) * 8u;
+	d.offset = script_byte(s) * 8u;
+	d.length = script_byte(s) * 8u;
+	header(r, lane, &d);
+}
+
+static void early(struct run *r, int lane, struct script *s)
+{
+	struct lina_wire_data d = { .early = true, .tag = script_byte(s) };
+
+	d.seen = script_byte(s);
+	d.length = script_byte(s) * 8u;
+	d.message_bytes = d.length;
+	header(r, lane, &d);
 }
 
 static void step(struct run *r, struct script *s)
@@ -133,6 +167,10 @@ static void step(struct run *r, struct script *s)
 		feed(r, lane, filler, script_byte(s) * (size_t)8);
 	} else if (what == TEST && r->nposts) {
 		test(r, &r->post[which % (unsigned)r->nposts]);
+	} else if (what == PART) {
+		part(r, lane, s);
+	} else if (what == EARLY) {
+		early(r, lane, s);
 	} else if (what == CLOSE && r->fd[lane] >= 0) {
 		(void)close(r->fd[lane]);
 		r->fd[lane] = -1;
@@ -167,7 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-/* --- good inputs --- */
+/* --- inputs to begin with --- */
 
 static void put_post(struct script_writer *w, int n, int tag, int room16)
 {
@@ -185,8 +223,42 @@ static void put_test(struct script_writer *w, int post)
 	script_put_byte(w, (unsigned)post);
 }
 
+static void put_part(struct script_writer *w, int lane, const struct lina_wire_data *d)
+{
+	const uint8_t step[] = { PART, (uint8_t)lane, (uint8_t)d->slot, d->entry, (uint8_t)d->seq,
+		(uint8_t)(d->message_bytes / 8), (uint8_t)(d->offset / 8),
+		(uint8_t)(d->length / 8) };
+
+	script_put(w, step, sizeof(step));
+}
+
+static void put_early(struct script_writer *w, int lane, const struct lina_wire_data *d)
+{
+	const uint8_t step[] = { EARLY, (uint8_t)lane, (uint8_t)d->tag, (uint8_t)d->seen,
+		(uint8_t)(d->length / 8) };
+
+	script_put(w, step, sizeof(step));
+}
+
+static void put_fill(struct script_writer *w, int lane, size_t bytes)
+{
+	const uint8_t step[] = { FILL, (uint8_t)lane, (uint8_t)(bytes / 8) };
+
+	script_put(w, step, sizeof(step));
+}
+
 /* A frame whose payload is a multiple of 8. */
 static void put_frame(struct script_writer *w, int lane, const struct lina_wire_data *d)
+{
+	if (d->early)
+		put_early(w, lane, d);
+	else
+		put_part(w, lane, d);
+	put_fill(w, lane, d->length);
+}
+
+/* The same as bytes, every one of which a mutation can reach. */
+static void put_raw(struct script_writer *w, int lane, const struct lina_wire_data *d)
 {
 	uint8_t head[LINA_DATA_HEAD_BYTES];
 
@@ -195,9 +267,7 @@ static void put_frame(struct script_writer *w, int lane, const struct lina_wire_
 	script_put_byte(w, (unsigned)lane);
 	script_put_byte(w, sizeof(head));
 	script_put(w, head, sizeof(head));
-	script_put_byte(w, FILL);
-	script_put_byte(w, (unsigned)lane);
-	script_put_byte(w, d->length / 8);
+	put_fill(w, lane, d->length);
 }
 
 static struct lina_wire_data part_of(int slot, int entry, unsigned bytes)
@@ -274,6 +344,78 @@ static void seed_early(struct script_writer *w)
 	put_test(w, 2);
 }
 
+/* Both lanes carry payload of one message at the same time, and the later one ends first. */
+static void seed_crossed(struct script_writer *w)
+{
+	struct lina_wire_data d = part_of(0, 0, 1600);
+
+	script_put_byte(w, 1);
+	put_post(w, 1, 5, 100);
+	d.length = 800;
+	put_part(w, 0, &d);
+	put_fill(w, 0, 80);
+	put_test(w, 0);
+	d.offset = 800;
+	put_part(w, 1, &d);
+	put_fill(w, 1, 800);
+	put_test(w, 0);
+	put_fill(w, 0, 720);
+	put_test(w, 0);
+}
+
+static void seed_raw(struct script_writer *w)
+{
+	struct lina_wire_data d = part_of(0, 1, 320);
+
+	script_put_byte(w, 0);
+	put_post(w, 2, 1, 20);
+	put_raw(w, 0, &d);
+	d = early_of(1, 0, 320);
+	put_raw(w, 0, &d);
+	put_test(w, 0);
+}
+
+/* Nearly right: a message of no bytes comes twice, and stands for its neighbour. */
+static void seed_twice(struct script_writer *w)
+{
+	struct lina_wire_data d = part_of(0, 0, 0);
+
+	script_put_byte(w, 0);
+	put_post(w, 2, 1, 20);
+	put_part(w, 0, &d);
+	put_part(w, 0, &d);
+	put_test(w, 0);
+}
+
+/* Nearly right: the whole message on one lane while another still carries a part of it. */
+static void seed_overlap(struct script_writer *w)
+{
+	struct lina_wire_data d = part_of(0, 0, 160);
+
+	script_put_byte(w, 1);
+	put_post(w, 1, 5, 10);
+	put_post(w, 1, 6, 10);
+	d.length = 80;
+	put_part(w, 0, &d);
+	put_test(w, 0);
+	d.length = 160;
+	put_frame(w, 1, &d);
+	put_test(w, 0);
+	put_fill(w, 0, 80);
+	put_test(w, 1);
+}
+
+/* Nearly right: a slot that no receive has. */
+static void seed_unused(struct script_writer *w)
+{
+	struct lina_wire_data d = part_of(1, 0, 0);
+
+	script_put_byte(w, 0);
+	put_post(w, 1, 5, 10);
+	put_part(w, 0, &d);
+	put_test(w, 0);
+}
+
 /* The peer leaves in the middle of a message. */
 static void seed_close(struct script_writer *w)
 {
@@ -291,8 +433,8 @@ static void seed_close(struct script_writer *w)
 
 size_t fuzz_seed(unsigned i, uint8_t *out, size_t room)
 {
-	static void (*const seeds[])(
-		struct script_writer *) = { seed_parts, seed_group, seed_early, seed_close };
+	static void (*const seeds[])(struct script_writer *) = { seed_parts, seed_group, seed_early,
+		seed_crossed, seed_raw, seed_close, seed_twice, seed_overlap, seed_unused };
 	struct script_writer w = { out, 0, room };
 
 	if (i >= sizeof(seeds) / sizeof(*seeds))
