@@ -32,9 +32,10 @@ struct options {
 
 /* --- inputs --- */
 
+/* 0 for an n of 0. */
 static size_t below(uint64_t *random, size_t n)
 {
-	return (size_t)(random_next(random) % n);
+	return n ? (size_t)(random_next(random) % n) : 0;
 }
 
 static uint8_t telling_byte(uint64_t *random)

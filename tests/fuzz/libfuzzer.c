@@ -11,7 +11,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t room, unsigned
 
 	while (fuzz_seed(nseeds, scratch, sizeof(scratch)))
 		nseeds++;
-	if (seed % 16 == 0 && room >= FUZZ_INPUT_MAX)
+	if (nseeds && seed % 16 == 0 && room >= FUZZ_INPUT_MAX)
 		size = fuzz_seed(seed / 16 % nseeds, data, FUZZ_INPUT_MAX);
 	return LLVMFuzzerMutate(data, size, room);
 }

@@ -79,7 +79,7 @@ static void post(struct run *r, struct script *s)
 	p->n = n;
 	for (int i = 0; i < n; i++) {
 		tags[i] = script_byte(s);
-		bytes[i] = script_byte(s) * 16u;
+		bytes[i] = (size_t)script_byte(s) * 16;
 		guarded_open(&p->buffer[i], bytes[i]);
 		data[i] = guarded_data(&p->buffer[i]);
 	}
@@ -132,8 +132,8 @@ static void part(struct run *r, int lane, struct script *s)
 
 	d.entry = script_byte(s);
 	d.seq = script_byte(s);
-	d.message_bytes = script_byte(s) * 8u;
-	d.offset = script_byte(s) * 8u;
+	d.message_bytes = (uint64_t)script_byte(s) * 8;
+	d.offset = (uint64_t)script_byte(s) * 8;
 	d.length = script_byte(s) * 8u;
 	header(r, lane, &d);
 }

@@ -39,10 +39,10 @@ void script_put_byte(struct script_writer *w, unsigned byte)
 void guarded_open(struct guarded *g, size_t bytes)
 {
 	g->bytes = bytes;
-	g->memory = malloc(bytes + 2 * GUARD_BYTES);
+	g->memory = malloc(bytes + 2 * (size_t)GUARD_BYTES);
 	if (!g->memory)
 		die("no memory");
-	memset(g->memory, GUARD, bytes + 2 * GUARD_BYTES);
+	memset(g->memory, GUARD, bytes + 2 * (size_t)GUARD_BYTES);
 }
 
 static bool is_guard(const uint8_t *p, size_t n)
@@ -62,7 +62,7 @@ void guarded_check(const struct guarded *g)
 void guarded_seal(struct guarded *g)
 {
 	guarded_check(g);
-	memset(g->memory, GUARD, g->bytes + 2 * GUARD_BYTES);
+	memset(g->memory, GUARD, g->bytes + 2 * (size_t)GUARD_BYTES);
 	g->sealed = true;
 }
 
