@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,6 +198,29 @@ static void here_post(void)
 			step(here.request[i], 200);
 }
 
+/* Tests one wait; true when it has ended, by the error that it must be. */
+static bool wait_ends(int i)
+{
+	int done = 0;
+
+	int err = lina_net_test(here.request[i], &done, NULL);
+	/* The small send is with the kernel, and done; the next one is not. */
+	if (done)
+		here.request[i] = post_send(here.conn[i], large, SMALL, 0);
+	if (err && err != -ETIMEDOUT && err != -EHOSTUNREACH)
+		fail_msg("%s: %s", waits_for[i], strerror(-err));
+	return err != 0;
+}
+
+static void end_check(int i, uint64_t cut, uint64_t ended)
+{
+	if (!ended)
+		fail_msg("the wait for %s does not end", waits_for[i]);
+	(void)printf("waiting for %s ended after %d ms\n", waits_for[i], (int)(ended - cut));
+	if (ended - cut > TIMEOUT_MS + GRACE_MS)
+		fail_msg("the wait for %s took %d ms", waits_for[i], (int)(ended - cut));
+}
+
 /* Every wait ends in time, by an error, with one line each. */
 static void all_waits_end(void)
 {
@@ -206,27 +230,14 @@ static void all_waits_end(void)
 	here.request[ANSWER] = post_send(here.conn[ANSWER], large, SMALL, 0);
 	while (left > 0 && now_ms() - cut < LIMIT_MS) {
 		for (int i = 0; i < NCONNS; i++) {
-			int done = 0;
-			/* The small send is with the kernel, and done; the next one is not. */
-			int err = ended[i] ? 0 : lina_net_test(here.request[i], &done, NULL);
-			if (done)
-				here.request[i] = post_send(here.conn[i], large, SMALL, 0);
-			if (!err)
+			if (ended[i] || !wait_ends(i))
 				continue;
 			ended[i] = now_ms();
 			left--;
-			if (err != -ETIMEDOUT && err != -EHOSTUNREACH)
-				fail_msg("%s: %s", waits_for[i], strerror(-err));
 		}
 	}
-	for (int i = 0; i < NCONNS; i++) {
-		if (!ended[i])
-			fail_msg("the wait for %s does not end", waits_for[i]);
-		(void)printf(
-			"waiting for %s ended after %d ms\n", waits_for[i], (int)(ended[i] - cut));
-		if (ended[i] - cut > TIMEOUT_MS + GRACE_MS)
-			fail_msg("the wait for %s took %d ms", waits_for[i], (int)(ended[i] - cut));
-	}
+	for (int i = 0; i < NCONNS; i++)
+		end_check(i, cut, ended[i]);
 	if (log_warnings() != NCONNS || !log_says("10.98.0.2:"))
 		fail_msg("%d lines: %s", log_warnings(), log_text());
 }
