@@ -165,6 +165,13 @@ static int op_of(const struct lina_net *net)
 	return latched.net == net ? latched.op : -EINVAL;
 }
 
+static enum lina_class class_of(const struct lina_net *net)
+{
+	int op = op_of(net);
+
+	return op >= 0 ? lina_class_of_op((enum lina_op)op) : LINA_CLASS_BULK;
+}
+
 int lina_net_listen(struct lina_net *net, int dev, void *handle, struct lina_listener **listener_p)
 {
 	struct lina_wire_handle wire = { .ticket = 0 };
@@ -367,7 +374,8 @@ int lina_net_send(struct lina_conn *conn, void *data, size_t bytes, int tag, str
 	(void)profile;
 	if (!conn->sends)
 		return -EINVAL;
-	int err = conn->ops->send(conn, data, bytes, tag, mr, request_p);
+	enum lina_class cls = class_of(conn->object.net);
+	int err = conn->ops->send(conn, cls, data, bytes, tag, mr, request_p);
 	if (!err && *request_p)
 		lina_traffic_add(&conn->object.net->traffic, op_of(conn->object.net), bytes);
 	return err;
@@ -383,7 +391,8 @@ int lina_net_recv(struct lina_conn *conn, int n, void *const *data, const size_t
 			LINA_RECVS_MAX);
 		return -EINVAL;
 	}
-	return conn->ops->recv(conn, n, data, bytes, tags, mrs, request_p);
+	return conn->ops->recv(
+		conn, class_of(conn->object.net), n, data, bytes, tags, mrs, request_p);
 }
 
 int lina_net_flush(struct lina_conn *conn, int n, void *const *data, const int *bytes,

@@ -98,12 +98,13 @@ int tcp_dial(struct lina_transport *transport, int dev, const struct lina_wire_h
 int tcp_dial_step(struct lina_dial *lina_dial, struct lina_conn **conn_p);
 void tcp_dial_close(struct lina_dial *lina_dial);
 
-int tcp_send(struct lina_conn *conn, void *data, size_t bytes, int tag, struct lina_mr *mr,
-	struct lina_request **request_p);
+int tcp_send(struct lina_conn *conn, enum lina_class cls, void *data, size_t bytes, int tag,
+	struct lina_mr *mr, struct lina_request **request_p);
 int tcp_send_test(struct lina_request *request, int *done_p, int *bytes_p);
 
-int tcp_recv(struct lina_conn *conn, int n, void *const *data, const size_t *bytes, const int *tags,
-	struct lina_mr *const *mrs, struct lina_request **request_p);
+int tcp_recv(struct lina_conn *conn, enum lina_class cls, int n, void *const *data,
+	const size_t *bytes, const int *tags, struct lina_mr *const *mrs,
+	struct lina_request **request_p);
 int tcp_recv_test(struct lina_request *request, int *done_p, int *bytes_p);
 
 #endif

@@ -150,9 +150,11 @@ static int credits_return(struct tcp_receiver *r)
 	return due || r->conn.idle > CREDIT_IDLE_TESTS ? credits_push(r) : 0;
 }
 
-int tcp_recv(struct lina_conn *conn, int n, void *const *data, const size_t *bytes, const int *tags,
-	struct lina_mr *const *mrs, struct lina_request **request_p)
+int tcp_recv(struct lina_conn *conn, enum lina_class cls, int n, void *const *data,
+	const size_t *bytes, const int *tags, struct lina_mr *const *mrs,
+	struct lina_request **request_p)
 {
+	(void)cls;
 	struct tcp_receiver *r = (struct tcp_receiver *)conn;
 
 	int err = r->conn.err ? r->conn.err : mrs_check(n, data, bytes, mrs);

@@ -386,9 +386,10 @@ static int request_match(struct tcp_sender *s, struct send_request *r)
 	return 0;
 }
 
-int tcp_send(struct lina_conn *conn, void *data, size_t bytes, int tag, struct lina_mr *mr,
-	struct lina_request **request_p)
+int tcp_send(struct lina_conn *conn, enum lina_class cls, void *data, size_t bytes, int tag,
+	struct lina_mr *mr, struct lina_request **request_p)
 {
+	(void)cls;
 	struct tcp_sender *s = (struct tcp_sender *)conn;
 
 	int err = s->conn.err ? s->conn.err : tcp_mr_check(mr, data, bytes);

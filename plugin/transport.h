@@ -10,6 +10,7 @@
 #include "plugin/config.h"
 #include "plugin/net.h"
 #include "plugin/wire.h"
+#include "priority/class.h"
 
 struct lina_transport; /* an open transport: its devices; each transport defines its own */
 struct lina_transport_ops;
@@ -75,10 +76,12 @@ struct lina_transport_ops {
 		int fd, struct lina_mr **mr_p);
 	int (*dereg)(struct lina_conn *conn, struct lina_mr *mr);
 	void (*conn_close)(struct lina_conn *conn); /* from any state; frees it */
-	int (*send)(struct lina_conn *conn, void *data, size_t bytes, int tag, struct lina_mr *mr,
+	/* cls: of this message, as this end sees it; the other end may see it otherwise. */
+	int (*send)(struct lina_conn *conn, enum lina_class cls, void *data, size_t bytes, int tag,
+		struct lina_mr *mr, struct lina_request **request_p);
+	int (*recv)(struct lina_conn *conn, enum lina_class cls, int n, void *const *data,
+		const size_t *bytes, const int *tags, struct lina_mr *const *mrs,
 		struct lina_request **request_p);
-	int (*recv)(struct lina_conn *conn, int n, void *const *data, const size_t *bytes,
-		const int *tags, struct lina_mr *const *mrs, struct lina_request **request_p);
 	int (*flush)(struct lina_conn *conn, int n, void *const *data, const int *bytes,
 		struct lina_mr *const *mrs, struct lina_request **request_p);
 	int (*test)(struct lina_request *request, int *done_p, int *bytes_p);
