@@ -1,0 +1,215 @@
+#include "priority/sched.h"
+
+#include <string.h>
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+void lina_sched_init(struct lina_sched *sched, const struct lina_sched_params *params)
+{
+	memset(sched, 0, sizeof(*sched));
+	sched->params = *params;
+}
+
+void lina_sched_tune(struct lina_sched *sched, const struct lina_sched_params *params)
+{
+	sched->params = *params;
+}
+
+void lina_sched_outside(struct lina_sched *sched, uint64_t until_ns, uint64_t now_ns)
+{
+	sched->outside_ns = min_u64(until_ns, now_ns + sched->params.hold_max_ns);
+}
+
+uint64_t lina_sched_pending_until(const struct lina_sched *sched, uint64_t now_ns)
+{
+	if (sched->stalled)
+		return 0;
+	if (sched->latency_queued_bytes)
+		return now_ns + sched->params.hold_max_ns;
+	return sched->quiet_ns > now_ns ? sched->quiet_ns : 0;
+}
+
+static bool is_pending(const struct lina_sched *s, uint64_t now_ns)
+{
+	if (now_ns < s->outside_ns)
+		return true;
+	return !s->stalled && (s->latency_queued_bytes || now_ns < s->quiet_ns);
+}
+
+/* --- holds --- */
+
+static void hold_begin(struct lina_sched *s, uint64_t now_ns)
+{
+	s->held = true;
+	s->pass_bytes = 0;
+	s->held_since_ns = s->waited_since_ns = now_ns;
+	s->counts.holds++;
+}
+
+static void hold_end(struct lina_sched *s, uint64_t now_ns)
+{
+	uint64_t held_ns = now_ns - s->held_since_ns;
+
+	s->held = false;
+	s->counts.held_ns += held_ns;
+	s->counts.longest_hold_ns = max_u64(s->counts.longest_hold_ns, held_ns);
+}
+
+/* --- flows --- */
+
+void lina_flow_init(struct lina_flow *flow, struct lina_sched *sched, enum lina_class cls)
+{
+	*flow = (struct lina_flow){ .sched = sched, .cls = cls };
+}
+
+static void queued_take(struct lina_flow *flow, uint64_t bytes)
+{
+	struct lina_sched *s = flow->sched;
+
+	if (!bytes)
+		return;
+	flow->queued_bytes -= bytes;
+	if (flow->cls == LINA_CLASS_LATENCY)
+		s->latency_queued_bytes -= bytes;
+	else if (!flow->queued_bytes)
+		s->nbulk--;
+}
+
+void lina_flow_drop(struct lina_flow *flow)
+{
+	struct lina_sched *s = flow->sched;
+
+	queued_take(flow, flow->queued_bytes);
+	flow->below_bytes = 0;
+	if (!s->nbulk)
+		s->held = false; /* nobody waits any more; what it was counts for nothing */
+}
+
+void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
+{
+	struct lina_sched *s = flow->sched;
+
+	if (!bytes)
+		return;
+	if (flow->cls == LINA_CLASS_LATENCY) {
+		if (!s->latency_queued_bytes)
+			s->moved_ns = now_ns;
+		s->latency_queued_bytes += bytes;
+	} else if (!flow->queued_bytes) {
+		s->nbulk++;
+	}
+	flow->queued_bytes += bytes;
+}
+
+static void latency_sent(struct lina_sched *s, uint64_t bytes, uint64_t now_ns)
+{
+	s->free_ns = max_u64(s->free_ns, now_ns) + bytes * s->params.byte_ps / 1000;
+	s->quiet_ns = s->free_ns + s->params.linger_ns;
+	s->moved_ns = now_ns;
+	s->stalled = false;
+}
+
+void lina_flow_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
+{
+	struct lina_sched *s = flow->sched;
+
+	queued_take(flow, bytes);
+	s->counts.bytes[flow->cls] += bytes;
+	if (flow->cls == LINA_CLASS_LATENCY) {
+		latency_sent(s, bytes, now_ns);
+	} else {
+		flow->below_bytes += bytes;
+		s->pass_bytes -= min_u64(s->pass_bytes, bytes);
+		if (s->held && !s->nbulk)
+			hold_end(s, now_ns);
+	}
+}
+
+void lina_flow_below(struct lina_flow *flow, uint64_t bytes)
+{
+	flow->below_bytes = bytes;
+}
+
+/* --- what the bounds let through --- */
+
+static bool share_earned(const struct lina_sched *s, uint64_t waited_ns)
+{
+	uint64_t chunk_ns = s->params.chunk_bytes * s->params.byte_ps / 1000;
+
+	return chunk_ns && s->params.share_percent &&
+	       waited_ns * s->params.share_percent >= chunk_ns * 100;
+}
+
+/* What the bounds let through, though latency work is pending. */
+static uint64_t bounds_pass(struct lina_sched *s, uint64_t now_ns)
+{
+	uint64_t waited_ns = now_ns - s->waited_since_ns;
+	bool hold = waited_ns >= s->params.hold_max_ns;
+
+	if (s->pass_bytes || (!hold && !share_earned(s, waited_ns)))
+		return s->pass_bytes;
+	if (hold)
+		s->counts.hold_fired++;
+	else
+		s->counts.share_fired++;
+	s->waited_since_ns = now_ns;
+	s->pass_bytes = s->params.chunk_bytes;
+	return s->pass_bytes;
+}
+
+/* Latency work that had the whole of a hold to move and did not. */
+static bool has_stalled(const struct lina_sched *s, uint64_t now_ns)
+{
+	return s->latency_queued_bytes && !s->stalled &&
+	       now_ns - s->moved_ns >= s->params.hold_max_ns &&
+	       now_ns - s->held_since_ns >= s->params.hold_max_ns;
+}
+
+/* How much bulk may go as far as latency work is concerned. */
+static uint64_t allowed(struct lina_sched *s, uint64_t now_ns)
+{
+	if (s->held && has_stalled(s, now_ns)) {
+		s->stalled = true;
+		s->counts.stall_fired++;
+	}
+	if (is_pending(s, now_ns)) {
+		if (!s->held)
+			hold_begin(s, now_ns);
+		return bounds_pass(s, now_ns);
+	}
+	if (s->held)
+		hold_end(s, now_ns);
+	return s->params.chunk_bytes;
+}
+
+static uint64_t window_room(const struct lina_flow *flow)
+{
+	const struct lina_sched *s = flow->sched;
+	uint64_t part_bytes =
+		max_u64(s->params.window_bytes / max_u64(s->nbulk, 1), s->params.chunk_bytes);
+
+	return part_bytes > flow->below_bytes ? part_bytes - flow->below_bytes : 0;
+}
+
+uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns)
+{
+	struct lina_sched *s = flow->sched;
+
+	if (flow->cls == LINA_CLASS_LATENCY || !flow->queued_bytes)
+		return flow->queued_bytes;
+	s->counts.asks++;
+	uint64_t bytes = allowed(s, now_ns);
+	if (!bytes)
+		return 0;
+	uint64_t room = window_room(flow);
+	s->counts.full += !room;
+	return min_u64(min_u64(bytes, s->params.chunk_bytes), min_u64(room, flow->queued_bytes));
+}

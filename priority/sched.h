@@ -1,0 +1,116 @@
+/*
+ * Who goes next in one direction of a link: latency work always, bulk in micro-chunks, when no
+ * latency work is pending and as far as its window reaches. Pure: time is an argument, nothing is
+ * allocated, no lock is taken (callers serialise on the scheduler), every call takes constant time
+ * however much is queued. Times are of one clock that does not go backwards.
+ *
+ * A flow is one class of one connection. Its transport posts what may move (there are data and
+ * credit), asks how much of it may be handed down now, says what was handed down, and says what of
+ * that is still below (in a kernel or a NIC, where it cannot be called back).
+ *
+ * The other direction uses the same scheduler: what arrives of latency class is posted when it is
+ * announced and sent when it is there; bulk asks how much credit it may grant, and below is what
+ * was granted and has not arrived.
+ *
+ * Bulk is held while latency work is pending:
+ *   - data with credit is queued, or
+ *   - what was handed down of it still needs the link: byte_ps for each byte, one after the other,
+ *     and then linger_ns, since more of the same is likely to follow, or
+ *   - another process on the link says so.
+ * Bounds, each counted when it fires:
+ *   - share: while it is held bulk earns share_percent of the link's bytes, and a chunk goes
+ *     whenever it has earned one;
+ *   - hold: bulk that waited hold_max_ns without a byte may send a chunk. If no latency work has
+ *     moved in that time either, the link is not what it waits for; perhaps the very bulk that is
+ *     held is. It does not count as pending any more until it moves (stall).
+ * So every hold ends, and what was granted is never taken back.
+ */
+#ifndef LINA_PRIORITY_SCHED_H
+#define LINA_PRIORITY_SCHED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "priority/class.h"
+
+struct lina_sched_params {
+	uint64_t hold_max_ns;   /* > 0, up to 1 hour */
+	uint64_t linger_ns;     /* up to 1 hour */
+	uint64_t chunk_bytes;   /* > 0: what bulk hands down at once at most */
+	uint64_t window_bytes;  /* bulk below, of all flows together; see lina_flow_ask */
+	uint32_t share_percent; /* 0..100: of the link, for bulk while it is held */
+	uint32_t byte_ps;       /* time of a byte on the link in picoseconds (8000 at 1 Gbit/s); 0:
+				 * not known, what is handed down counts as gone, and nothing is
+				 * earned by share */
+};
+
+/* Since lina_sched_init; never reset. */
+struct lina_sched_counts {
+	uint64_t bytes[LINA_NCLASSES]; /* sent */
+	uint64_t asks;                 /* of bulk that had something queued */
+	uint64_t full;                 /* of these, refused by the window */
+	uint64_t holds;                /* times that bulk began to wait for latency work */
+	uint64_t held_ns;              /* in all, of holds that have ended */
+	uint64_t longest_hold_ns;      /* of these */
+	uint64_t share_fired, hold_fired;
+	uint64_t stall_fired; /* holds that fired and found that latency work does not move */
+};
+
+struct lina_sched {
+	struct lina_sched_params params;
+	uint64_t latency_queued_bytes; /* posted and not sent */
+	uint32_t nbulk;                /* bulk flows with something queued */
+	uint64_t free_ns;              /* when the link has carried all latency work sent */
+	uint64_t quiet_ns;             /* the same and linger_ns; 0: there was none */
+	uint64_t outside_ns;           /* other processes have latency work until then */
+	uint64_t moved_ns;             /* when latency work last moved, or had to begin to */
+	bool stalled;                  /* it does not, so that it does not count */
+	bool held;
+	uint64_t held_since_ns;   /* of this hold */
+	uint64_t waited_since_ns; /* the same, or when a bound last let something through */
+	uint64_t pass_bytes;      /* what a bound lets through that nobody has taken yet */
+	struct lina_sched_counts counts;
+};
+
+struct lina_flow {
+	struct lina_sched *sched;
+	enum lina_class cls;
+	uint64_t queued_bytes;
+	uint64_t below_bytes; /* of bulk */
+};
+
+void lina_sched_init(struct lina_sched *sched, const struct lina_sched_params *params);
+
+/* Takes effect from the next call on. */
+void lina_sched_tune(struct lina_sched *sched, const struct lina_sched_params *params);
+
+/* Other processes' latency work is pending on this link until until_ns as far as they say; what
+ * lies more than hold_max_ns ahead of now_ns is cut. */
+void lina_sched_outside(struct lina_sched *sched, uint64_t until_ns, uint64_t now_ns);
+
+/* Until when latency work of this scheduler's own flows is pending as far as it can know, for other
+ * processes: at most now_ns + hold_max_ns while some is queued; 0: none is. */
+uint64_t lina_sched_pending_until(const struct lina_sched *sched, uint64_t now_ns);
+
+void lina_flow_init(struct lina_flow *flow, struct lina_sched *sched, enum lina_class cls);
+
+/* Takes back all that the flow has queued and below; it may be used again as if new. */
+void lina_flow_drop(struct lina_flow *flow);
+
+/* bytes more may move. */
+void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns);
+
+/* How much of what is queued may be handed down now; 0: nothing, ask again. Latency: all of it.
+ * Bulk: at most chunk_bytes, and what is left of the flow's part of the window: window_bytes by
+ * the number of bulk flows with something queued, but chunk_bytes at the least, so that one whose
+ * owner is slow to ask does not stop the others. */
+uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns);
+
+/* bytes, at most what was queued, have been handed down. More than was asked for is allowed: a
+ * chunk that was begun must end before other work of its connection can move. */
+void lina_flow_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns);
+
+/* bytes of a bulk flow are below now, as its transport sees it. */
+void lina_flow_below(struct lina_flow *flow, uint64_t bytes);
+
+#endif
