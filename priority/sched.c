@@ -210,6 +210,9 @@ uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns)
 	if (!bytes)
 		return 0;
 	uint64_t room = window_room(flow);
-	s->counts.full += !room;
+	if (room < flow->queued_bytes && room < (s->params.chunk_bytes + 1) / 2) {
+		s->counts.full++;
+		return 0;
+	}
 	return min_u64(min_u64(bytes, s->params.chunk_bytes), min_u64(room, flow->queued_bytes));
 }

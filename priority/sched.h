@@ -103,7 +103,8 @@ void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns);
 /* How much of what is queued may be handed down now; 0: nothing, ask again. Latency: all of it.
  * Bulk: at most chunk_bytes, and what is left of the flow's part of the window: window_bytes by
  * the number of bulk flows with something queued, but chunk_bytes at the least, so that one whose
- * owner is slow to ask does not stop the others. */
+ * owner is slow to ask does not stop the others. Less than half a chunk is not worth its header:
+ * the answer is 0 then, unless it is all that is queued. */
 uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns);
 
 /* bytes, at most what was queued, have been handed down. More than was asked for is allowed: a
