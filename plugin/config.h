@@ -19,6 +19,18 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 	X(sndbuf_bytes, "LINA_SNDBUF_BYTES", 262144, 0, 67108864, "bytes",                  \
 		"send buffer of a TCP socket: what the kernel holds of a lane, unsent or "  \
 		"unacknowledged; 0: as the kernel tunes it")                                \
+	X(chunk_bytes, "LINA_CHUNK_BYTES", 65536, 4096, 1073741824, "bytes",                \
+		"micro-chunk: what bulk traffic sends at once")                             \
+	X(window_bytes, "LINA_WINDOW_BYTES", 65536, 4096, 1073741824, "bytes",              \
+		"bulk of all connections below the plugin")                                 \
+	X(grant_bytes, "LINA_GRANT_BYTES", 262144, 4096, 1073741824, "bytes",               \
+		"bulk that a receiver grants ahead")                                        \
+	X(hold_max_ms, "LINA_HOLD_MAX_MS", 100, 1, 3600000, "ms",                           \
+		"how long bulk traffic may wait for latency traffic without sending")       \
+	X(bulk_share_percent, "LINA_BULK_SHARE_PERCENT", 2, 0, 100, "percent",              \
+		"of the link, that bulk traffic keeps while it waits")                      \
+	X(linger_us, "LINA_LINGER_US", 200, 0, 1000000, "us",                               \
+		"how long bulk traffic waits for more after the last latency traffic")      \
 	X(connect_timeout_ms, "LINA_CONNECT_TIMEOUT_MS", 30000, 100, 3600000, "ms",         \
 		"how long a connection may take from the first call until both ends agree") \
 	X(peer_timeout_ms, "LINA_PEER_TIMEOUT_MS", 30000, 1000, 3600000, "ms",              \

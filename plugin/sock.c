@@ -2,11 +2,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -150,6 +152,18 @@ int lina_sock_dialed(int fd)
 int lina_sock_sndbuf(int fd, int bytes)
 {
 	return option_set(fd, SOL_SOCKET, SO_SNDBUF, bytes);
+}
+
+size_t lina_sock_unacked(int fd)
+{
+	int bytes = 0;
+
+	return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
+}
+
+void lina_sock_ack(int fd)
+{
+	(void)option_set(fd, IPPROTO_TCP, TCP_QUICKACK, 1);
 }
 
 int lina_sock_keepalive(int fd, int silence_ms)

@@ -35,6 +35,13 @@ int lina_sock_dialed(int fd);
  * net.core.wmem_max. */
 int lina_sock_sndbuf(int fd, int bytes);
 
+/* Bytes given to the socket that the peer has not acknowledged; 0 where the kernel does not say. */
+size_t lina_sock_unacked(int fd);
+
+/* Acknowledges what has arrived now, not with the next data that goes the other way or up to 40 ms
+ * later: the peer counts what is not acknowledged as on its way. */
+void lina_sock_ack(int fd);
+
 /* Keepalive finds a peer whose host is gone within silence_ms while nothing else is sent. */
 int lina_sock_keepalive(int fd, int silence_ms);
 

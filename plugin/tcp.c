@@ -44,6 +44,8 @@ static int devices_find(struct lina_transport *t)
 	for (int i = 0; i < t->ndevs && !err; i++) {
 		t->devs[i].iface = ifaces[i];
 		err = lina_nic_read("/sys", ifaces[i].name, &t->devs[i].nic);
+		if (!err)
+			err = lina_link_open(t->config, ifaces[i].name, &t->devs[i].link);
 	}
 	return err;
 }
@@ -66,6 +68,13 @@ static void devices_log(const struct lina_transport *t)
 	}
 }
 
+static void tcp_close(struct lina_transport *t)
+{
+	for (int i = 0; i < t->ndevs; i++)
+		lina_link_close(t->devs[i].link);
+	free(t);
+}
+
 static int tcp_open(const struct lina_config *config, struct lina_transport **transport_p)
 {
 	struct lina_transport *t = calloc(1, sizeof(*t));
@@ -76,17 +85,12 @@ static int tcp_open(const struct lina_config *config, struct lina_transport **tr
 	t->config = config;
 	int err = devices_find(t);
 	if (err) {
-		free(t);
+		tcp_close(t);
 		return err;
 	}
 	devices_log(t);
 	*transport_p = t;
 	return 0;
-}
-
-static void tcp_close(struct lina_transport *t)
-{
-	free(t);
 }
 
 static int tcp_count(const struct lina_transport *t)

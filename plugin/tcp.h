@@ -18,12 +18,14 @@
 #define LINA_PLUGIN_TCP_H
 
 #include "plugin/ifaces.h"
+#include "plugin/link.h"
 #include "plugin/transport.h"
 #include "topology/nic.h"
 
 enum {
 	TCP_REQUESTS = 64, /* of one end; NCCL has at most 32 in flight (NCCL_NET_MAX_REQUESTS) */
 	TCP_STRIPE_MIN_BYTES = 64 << 10, /* smaller messages stay on one lane */
+	TCP_EARLY_BULK_BYTES = 16 << 10, /* larger bulk messages wait for their receive */
 	TCP_EARLIES = 256,               /* early messages whose receive has not been announced */
 	TCP_HELLO_TIMEOUT_MS = 10000,    /* a stranger that says nothing for so long goes */
 };
@@ -31,6 +33,7 @@ enum {
 struct tcp_device {
 	struct lina_iface iface;
 	struct lina_nic nic;
+	struct lina_link *link;
 };
 
 struct lina_transport {
@@ -54,19 +57,24 @@ struct tcp_conn {
 
 uint64_t tcp_now_ns(void);
 
-/* Turns nlanes connected sockets into an end of a connection. The sockets are its own on success.
- * early_bytes: standing credit that the receiving end gave. */
-int tcp_sender_create(const struct lina_config *config, const union lina_addr *peer, const int *fd,
-	int nlanes, uint32_t early_bytes, struct lina_conn **conn_p);
-int tcp_receiver_create(const struct lina_config *config, const union lina_addr *peer,
-	const int *fd, int nlanes, struct lina_conn **conn_p);
+/* What an end of a connection is made of. */
+struct tcp_end {
+	const struct lina_config *config;
+	struct lina_link *link;
+	union lina_addr peer;
+	int nlanes;
+	int fd[LINA_LANES_MAX];           /* connected sockets; the connection's on success */
+	struct lina_wire_welcome welcome; /* what the receiving end gave or was given */
+};
+
+int tcp_sender_create(const struct tcp_end *end, struct lina_conn **conn_p);
+int tcp_receiver_create(const struct tcp_end *end, struct lina_conn **conn_p);
 
 void tcp_sender_close(struct lina_conn *conn);
 void tcp_receiver_close(struct lina_conn *conn);
 
 /* Fills in conn and takes the sockets over, last and without fail after all that can. */
-int tcp_conn_init(struct tcp_conn *conn, const struct lina_config *config,
-	const union lina_addr *peer, const int *fd, int nlanes);
+int tcp_conn_init(struct tcp_conn *conn, const struct tcp_end *end);
 void tcp_conn_close_lanes(struct tcp_conn *conn);
 
 /* Makes conn fail with err, closes its sockets so that the peer hears of it, logs why (once; what:

@@ -18,20 +18,21 @@ uint64_t tcp_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-int tcp_conn_init(struct tcp_conn *conn, const struct lina_config *config,
-	const union lina_addr *peer, const int *fd, int nlanes)
+int tcp_conn_init(struct tcp_conn *conn, const struct tcp_end *end)
 {
-	for (int i = 0; i < nlanes; i++) {
-		int err = lina_sock_keepalive(fd[i], config->peer_timeout_ms);
+	const struct lina_config *config = end->config;
+
+	for (int i = 0; i < end->nlanes; i++) {
+		int err = lina_sock_keepalive(end->fd[i], config->peer_timeout_ms);
 		if (!err && config->sndbuf_bytes)
-			err = lina_sock_sndbuf(fd[i], config->sndbuf_bytes);
+			err = lina_sock_sndbuf(end->fd[i], config->sndbuf_bytes);
 		if (err)
 			return err;
 	}
 	conn->config = config;
-	conn->peer = *peer;
-	conn->nlanes = nlanes;
-	memcpy(conn->fd, fd, (size_t)nlanes * sizeof(*fd));
+	conn->peer = end->peer;
+	conn->nlanes = end->nlanes;
+	memcpy(conn->fd, end->fd, (size_t)end->nlanes * sizeof(*end->fd));
 	return 0;
 }
 

@@ -31,7 +31,8 @@ struct tcp_dial {
 	union lina_addr from, to;
 	struct lina_wire_hello hello; /* but for its lane */
 	uint64_t deadline_ns;
-	uint32_t early_bytes; /* standing credit, as the last welcome said */
+	struct lina_link *link;
+	struct lina_wire_welcome welcome; /* the last one */
 	struct dial_lane lane[LINA_LANES_MAX];
 };
 
@@ -94,7 +95,7 @@ static int step_welcome(struct tcp_dial *dial, struct dial_lane *lane)
 		return err;
 	if (welcome.conn_id != dial->hello.conn_id)
 		return -EPROTO;
-	dial->early_bytes = welcome.early_bytes;
+	dial->welcome = welcome;
 	lane->state = LANE_READY;
 	return 0;
 }
@@ -180,6 +181,7 @@ int tcp_dial(struct lina_transport *transport, int dev, const struct lina_wire_h
 		return -ENOMEM;
 	}
 	dial->config = config;
+	dial->link = transport->devs[dev].link;
 	dial->from = transport->devs[dev].iface.addr;
 	dial->to = handle->addr;
 	scope_set(dial);
@@ -199,12 +201,15 @@ int tcp_dial(struct lina_transport *transport, int dev, const struct lina_wire_h
 
 static int dial_finish(struct tcp_dial *dial, struct lina_conn **conn_p)
 {
-	int fd[LINA_LANES_MAX];
+	struct tcp_end end = { .config = dial->config,
+		.link = dial->link,
+		.peer = dial->to,
+		.nlanes = dial->hello.nlanes,
+		.welcome = dial->welcome };
 
 	for (int i = 0; i < dial->hello.nlanes; i++)
-		fd[i] = dial->lane[i].fd;
-	int err = tcp_sender_create(
-		dial->config, &dial->to, fd, dial->hello.nlanes, dial->early_bytes, conn_p);
+		end.fd[i] = dial->lane[i].fd;
+	int err = tcp_sender_create(&end, conn_p);
 	if (err)
 		return dial_fail(dial, &dial->lane[0], err);
 	for (int i = 0; i < dial->hello.nlanes; i++)

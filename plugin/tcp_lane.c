@@ -87,6 +87,7 @@ static void chunk_end(struct tcp_receiver *r, struct recv_lane *lane)
 
 	lane->busy = false;
 	lane->early = NULL;
+	lane->ack_due |= lane->granted;
 	if (e) {
 		e->whole = true;
 		if (e->buffer)
@@ -108,8 +109,24 @@ static void chunk_begin(
 		chunk_end(r, lane);
 }
 
+/* Tells the link that a message of latency class is on its way in. */
+static void arrival_announce(struct tcp_receiver *r, bool bulk, uint64_t message_bytes)
+{
+	if (!bulk)
+		lina_link_post(&r->flow[LINA_CLASS_LATENCY], message_bytes);
+}
+
+static void arrival_count(struct tcp_receiver *r, const struct recv_lane *lane, size_t n)
+{
+	if (!lane->bulk)
+		lina_link_sent(&r->flow[LINA_CLASS_LATENCY], n);
+	else if (lane->granted)
+		r->bulk_got += n;
+}
+
 static void payload_take(struct tcp_receiver *r, struct recv_lane *lane, size_t n)
 {
+	arrival_count(r, lane, n);
 	lane->to += n;
 	lane->payload_left -= n;
 	if (lane->payload_left == 0)
@@ -125,8 +142,12 @@ static int part_check(const struct tcp_receiver *r, const struct lina_wire_data 
 	if (!q->used || q->seq != d->seq || d->entry >= q->n)
 		return -EPROTO;
 	const struct recv_buffer *b = &q->buffer[d->entry];
+	if (d->bulk && d->length > r->granted - r->bulk_begun)
+		return -EPROTO;
 	if (!b->known)
 		return 0;
+	if (b->bulk != d->bulk)
+		return -EPROTO;
 	bool whole = b->begun == b->message_bytes;
 	if (whole || b->message_bytes != d->message_bytes ||
 		d->length > b->message_bytes - b->begun)
@@ -141,17 +162,33 @@ static int part_begin(
 	if (err)
 		return tcp_receiver_fail(r, err);
 	struct recv_buffer *b = &r->request[d->slot].buffer[d->entry];
-	err = b->known ? 0 : buffer_claim(r, b, d->message_bytes);
-	if (err)
-		return err;
+	if (!b->known) {
+		err = buffer_claim(r, b, d->message_bytes);
+		if (err)
+			return err;
+		b->bulk = d->bulk;
+		arrival_announce(r, d->bulk, d->message_bytes);
+	}
 	b->begun += d->length;
+	r->bulk_begun += d->bulk ? d->length : 0;
 	lane->buffer = b;
+	lane->bulk = lane->granted = d->bulk;
 	chunk_begin(r, lane, b->data + d->offset, d->length);
 	return 0;
 }
 
-static void early_begin(struct tcp_receiver *r, struct recv_lane *lane, struct recv_buffer *b)
+/* An early message begins to be read. */
+static void early_class(struct tcp_receiver *r, struct recv_lane *lane, bool bulk, uint64_t bytes)
 {
+	lane->bulk = bulk;
+	lane->granted = false;
+	arrival_announce(r, bulk, bytes);
+}
+
+static void early_begin(
+	struct tcp_receiver *r, struct recv_lane *lane, struct recv_buffer *b, bool bulk)
+{
+	early_class(r, lane, bulk, b->message_bytes);
 	lane->buffer = b;
 	chunk_begin(r, lane, b->data, (uint32_t)b->message_bytes);
 }
@@ -170,7 +207,7 @@ static int early_arrive(
 	}
 	int err = early_claim(r, b, d->length);
 	if (!err)
-		early_begin(r, lane, b);
+		early_begin(r, lane, b, d->bulk);
 	return err;
 }
 
@@ -264,6 +301,7 @@ static int stall_set_aside(struct tcp_receiver *r)
 	r->nearlies++;
 	r->stalled = false;
 	lane->early = e;
+	early_class(r, lane, r->stall.bulk, e->bytes);
 	chunk_begin(r, lane, e->payload, r->stall.length);
 	return stage_use(r, lane);
 }
@@ -290,6 +328,9 @@ static int lane_pull(struct tcp_receiver *r, int i, const struct recv_request *r
 		int err = stage_use(r, lane);
 		if (err)
 			return err;
+		if (lane->ack_due)
+			lina_sock_ack(r->conn.fd[i]);
+		lane->ack_due = false;
 	}
 	return 0;
 }
@@ -336,6 +377,6 @@ int tcp_early_meet(struct tcp_receiver *r, struct recv_request *q)
 	err = early_claim(r, b, r->stall.length);
 	if (err)
 		return err;
-	early_begin(r, &r->lane[0], b);
+	early_begin(r, &r->lane[0], b, r->stall.bulk);
 	return stage_use(r, &r->lane[0]);
 }

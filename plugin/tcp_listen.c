@@ -29,6 +29,7 @@ struct stranger {
 struct tcp_listener {
 	struct lina_listener base;
 	const struct lina_config *config;
+	struct lina_link *link;
 	int fd;
 	union lina_addr addr; /* bound to */
 	uint8_t secret[LINA_SECRET_BYTES];
@@ -96,6 +97,7 @@ int tcp_listen(struct lina_transport *transport, int dev, struct lina_wire_handl
 	for (int i = 0; i < LINA_LANES_MAX; i++)
 		l->lane_fd[i] = -1;
 	l->config = transport->config;
+	l->link = transport->devs[dev].link;
 	l->base.object.close = listener_close;
 	int err = getrandom(l->secret, sizeof(l->secret), 0) < 0 ? -errno : 0;
 	if (!err)
@@ -132,12 +134,18 @@ static bool secret_equal(const uint8_t *a, const uint8_t *b)
 	return different == 0;
 }
 
-static int welcome_send(const struct tcp_listener *l, int fd, uint64_t conn_id)
+static struct lina_wire_welcome welcome_of(const struct tcp_listener *l, uint64_t conn_id)
 {
-	const struct lina_wire_welcome welcome = {
+	return (struct lina_wire_welcome){
 		.conn_id = conn_id,
 		.early_bytes = (uint32_t)l->config->early_bytes,
+		.grant_bytes = (uint32_t)lina_link_grant_bytes(l->link),
 	};
+}
+
+static int welcome_send(const struct tcp_listener *l, int fd, uint64_t conn_id)
+{
+	const struct lina_wire_welcome welcome = welcome_of(l, conn_id);
 	uint8_t bytes[LINA_WELCOME_BYTES];
 	struct iovec iov = { bytes, sizeof(bytes) };
 
@@ -286,7 +294,13 @@ int tcp_accept(struct lina_listener *listener, struct lina_conn **conn_p)
 		return err;
 	if (!lanes_complete(l))
 		return attempt_check(l, now_ns);
-	err = tcp_receiver_create(l->config, &l->peer, l->lane_fd, l->nlanes, conn_p);
+	struct tcp_end end = { .config = l->config,
+		.link = l->link,
+		.peer = l->peer,
+		.nlanes = l->nlanes,
+		.welcome = welcome_of(l, l->conn_id) };
+	memcpy(end.fd, l->lane_fd, sizeof(end.fd));
+	err = tcp_receiver_create(&end, conn_p);
 	if (err)
 		return listen_fail(err, &l->addr);
 	for (int i = 0; i < l->nlanes; i++)

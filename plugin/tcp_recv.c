@@ -10,30 +10,42 @@
 
 #include "plugin/sock.h"
 
-enum { CREDIT_IDLE_TESTS = 4 }; /* tests without data after which all credit is sent */
+enum {
+	CREDIT_IDLE_TESTS = 4, /* tests without data after which all credit is sent */
+	GRANT_PARTS = 4,       /* a part of what may be granted ahead is worth a message */
+};
 
 /* Stands in for a NULL of no bytes: adding even 0 to NULL is undefined. */
 static uint8_t nothing[1];
+
+static void flows_drop(struct tcp_receiver *r)
+{
+	for (int cls = 0; cls < LINA_NCLASSES; cls++)
+		lina_link_drop(&r->flow[cls]);
+}
 
 void tcp_receiver_close(struct lina_conn *conn)
 {
 	struct tcp_receiver *r = (struct tcp_receiver *)conn;
 
+	flows_drop(r);
 	tcp_conn_close_lanes(&r->conn);
 	tcp_earlies_free(r);
 	free(r);
 }
 
-int tcp_receiver_create(const struct lina_config *config, const union lina_addr *peer,
-	const int *fd, int nlanes, struct lina_conn **conn_p)
+int tcp_receiver_create(const struct tcp_end *end, struct lina_conn **conn_p)
 {
 	struct tcp_receiver *r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
 	TAILQ_INIT(&r->posted);
 	TAILQ_INIT(&r->earlies);
-	r->early_left = (size_t)config->early_bytes;
-	int err = tcp_conn_init(&r->conn, config, peer, fd, nlanes);
+	r->early_left = end->welcome.early_bytes;
+	r->granted = r->grant_bytes = end->welcome.grant_bytes;
+	for (int cls = 0; cls < LINA_NCLASSES; cls++)
+		lina_link_flow_init(end->link, LINA_DIR_RECV, (enum lina_class)cls, &r->flow[cls]);
+	int err = tcp_conn_init(&r->conn, end);
 	if (err) {
 		free(r);
 		return err;
@@ -44,6 +56,7 @@ int tcp_receiver_create(const struct lina_config *config, const union lina_addr 
 
 int tcp_receiver_fail(struct tcp_receiver *r, int err)
 {
+	flows_drop(r);
 	return tcp_conn_fail(&r->conn, err, "receiving from");
 }
 
@@ -133,6 +146,8 @@ static bool credit_urgent(const struct tcp_receiver *r, const struct recv_reques
 	size_t early =
 		r->conn.nlanes > 1 ? TCP_STRIPE_MIN_BYTES : (size_t)r->conn.config->early_bytes / 2;
 
+	if (q->cls == LINA_CLASS_BULK && early > TCP_EARLY_BULK_BYTES)
+		early = TCP_EARLY_BULK_BYTES;
 	for (int i = 0; i < q->n; i++)
 		if (!q->buffer[i].known && q->buffer[i].room > early)
 			return true;
@@ -150,11 +165,34 @@ static int credits_return(struct tcp_receiver *r)
 	return due || r->conn.idle > CREDIT_IDLE_TESTS ? credits_push(r) : 0;
 }
 
+/* Bulk that has come makes room for more, which is granted when the link lets it and it is worth a
+ * message. */
+static int grants_give(struct tcp_receiver *r)
+{
+	struct lina_link_flow *flow = &r->flow[LINA_CLASS_BULK];
+	uint64_t ahead = r->granted - r->bulk_got, given = 0, n;
+
+	if (r->grant_bytes - ahead < r->grant_bytes / GRANT_PARTS || !credit_room(r))
+		return 0;
+	lina_link_below(flow, ahead);
+	lina_link_post(flow, r->grant_bytes - ahead - flow->flow.queued_bytes);
+	while ((n = lina_link_ask(flow)) > 0) {
+		lina_link_sent(flow, n);
+		given += n;
+	}
+	if (!given)
+		return 0;
+	r->granted += given;
+	lina_grant_encode(
+		&(struct lina_wire_grant){ r->granted }, r->credit_buffer + r->credit_until);
+	r->credit_until += LINA_GRANT_BYTES;
+	return credits_push(r);
+}
+
 int tcp_recv(struct lina_conn *conn, enum lina_class cls, int n, void *const *data,
 	const size_t *bytes, const int *tags, struct lina_mr *const *mrs,
 	struct lina_request **request_p)
 {
-	(void)cls;
 	struct tcp_receiver *r = (struct tcp_receiver *)conn;
 
 	int err = r->conn.err ? r->conn.err : mrs_check(n, data, bytes, mrs);
@@ -165,6 +203,7 @@ int tcp_recv(struct lina_conn *conn, enum lina_class cls, int n, void *const *da
 		*request_p = NULL;
 		return 0;
 	}
+	q->cls = cls;
 	request_post(r, q, n, data, bytes, tags);
 	err = tcp_early_meet(r, q);
 	if (!err && credit_urgent(r, q))
@@ -180,6 +219,8 @@ static int progress(struct tcp_receiver *r, const struct recv_request *request)
 	int err = credits_return(r);
 	if (!err)
 		err = tcp_lanes_pull(r, request);
+	if (!err)
+		err = grants_give(r);
 	return err ? err : tcp_conn_idle(&r->conn);
 }
 
@@ -201,7 +242,9 @@ int tcp_recv_test(struct lina_request *request, int *done_p, int *bytes_p)
 								  : INT_MAX;
 	TAILQ_REMOVE(&r->posted, q, link);
 	q->used = false;
-	r->conn.in_flight--;
+	/* Nobody asks while nothing is received: it must not look like bulk that is held. */
+	if (--r->conn.in_flight == 0)
+		lina_link_drop(&r->flow[LINA_CLASS_BULK]);
 	*done_p = 1;
 	return 0;
 }

@@ -19,13 +19,15 @@ struct recv_buffer {
 	uint8_t *data;
 	size_t room;
 	int tag;
-	bool known; /* the message is, and with it its size */
+	bool known; /* the message is, and with it its size and class */
+	bool bulk;
 	uint64_t message_bytes;
 	uint64_t begun, got; /* of message_bytes: in chunks that began, in chunks that ended */
 };
 
 struct recv_request {
 	struct lina_request base;
+	enum lina_class cls;            /* as this end sees it: what to expect */
 	TAILQ_ENTRY(recv_request) link; /* in posted */
 	bool used;
 	uint32_t seq;   /* tells this use of the slot from earlier ones */
@@ -53,6 +55,8 @@ TAILQ_HEAD(recv_earlies, recv_early);
 struct recv_lane {
 	bool ended; /* the peer has closed it */
 	bool busy;
+	bool ack_due;       /* bulk has come whose sender waits to hear of it */
+	bool bulk, granted; /* its class, and whether it came against a grant */
 	struct recv_buffer *buffer;
 	struct recv_early *early;
 	uint8_t *to;
@@ -64,8 +68,12 @@ struct recv_lane {
 
 struct tcp_receiver {
 	struct tcp_conn conn;
-	struct recv_posted posted;   /* requests in use, in the order of their irecv */
-	struct recv_earlies earlies; /* in the order of their arrival */
+	struct lina_link_flow flow[LINA_NCLASSES];
+	uint64_t grant_bytes; /* bulk that may be granted ahead of what has come */
+	uint64_t granted, bulk_begun, bulk_got; /* bulk in all, but for early messages: granted, in
+						 * chunks that began, arrived */
+	struct recv_posted posted;              /* requests in use, in the order of their irecv */
+	struct recv_earlies earlies;            /* in the order of their arrival */
 	int nearlies;      /* at most TCP_EARLIES, all that the peer may have on its way */
 	uint32_t nbuffers; /* that receives were posted for; wraps */
 	size_t early_left; /* standing credit that early messages without a receive do not occupy */

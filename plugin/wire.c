@@ -6,7 +6,8 @@
 
 enum { MAGIC = 0x4c494e41 }; /* "LINA" */
 enum { FAMILY_INET = 4, FAMILY_INET6 = 6 };
-enum { TYPE_CREDIT = 0xc1, TYPE_DATA = 0xda, TYPE_EARLY = 0xea };
+enum { TYPE_CREDIT = 0xc1, TYPE_GRANT = 0xc2 };
+enum { TYPE_DATA = 0xda, TYPE_EARLY = 0xea, BULK = 0x01 }; /* bulk sets the lowest bit */
 
 /* Offsets within a handle. */
 enum {
@@ -180,6 +181,7 @@ void lina_welcome_encode(const struct lina_wire_welcome *welcome, uint8_t out[LI
 	magic_put(out);
 	put_u64(out + 8, welcome->conn_id);
 	put_u32(out + 16, welcome->early_bytes);
+	put_u32(out + 20, welcome->grant_bytes);
 }
 
 int lina_welcome_decode(const uint8_t in[LINA_WELCOME_BYTES], struct lina_wire_welcome *welcome_p)
@@ -187,10 +189,11 @@ int lina_welcome_decode(const uint8_t in[LINA_WELCOME_BYTES], struct lina_wire_w
 	int err = magic_check(in);
 	if (err)
 		return err;
-	if (get_u16(in + 6) || get_u32(in + 20))
+	if (get_u16(in + 6))
 		return -EPROTO;
 	welcome_p->conn_id = get_u64(in + 8);
 	welcome_p->early_bytes = get_u32(in + 16);
+	welcome_p->grant_bytes = get_u32(in + 20);
 	return 0;
 }
 
@@ -228,9 +231,31 @@ int lina_credit_decode(const uint8_t *in, size_t nbytes, struct lina_wire_credit
 	return size;
 }
 
+void lina_grant_encode(const struct lina_wire_grant *grant, uint8_t out[LINA_GRANT_BYTES])
+{
+	memset(out, 0, LINA_GRANT_BYTES);
+	out[0] = TYPE_GRANT;
+	put_u64(out + 8, grant->bytes);
+}
+
+int lina_grant_decode(const uint8_t *in, size_t nbytes, struct lina_wire_grant *grant_p)
+{
+	if (nbytes < LINA_GRANT_BYTES)
+		return 0;
+	if (in[0] != TYPE_GRANT || !all_zero(in + 1, 7))
+		return -EPROTO;
+	grant_p->bytes = get_u64(in + 8);
+	return LINA_GRANT_BYTES;
+}
+
+bool lina_is_grant(uint8_t first)
+{
+	return first == TYPE_GRANT;
+}
+
 void lina_data_encode(const struct lina_wire_data *data, uint8_t out[LINA_DATA_HEAD_BYTES])
 {
-	out[0] = data->early ? TYPE_EARLY : TYPE_DATA;
+	out[0] = (uint8_t)((data->early ? TYPE_EARLY : TYPE_DATA) | (data->bulk ? BULK : 0));
 	out[1] = data->entry;
 	put_u16(out + 2, data->slot);
 	put_u32(out + 4, data->early ? (uint32_t)data->tag : data->seq);
@@ -258,7 +283,8 @@ static int early_check(const struct lina_wire_data *d)
 int lina_data_decode(const uint8_t in[LINA_DATA_HEAD_BYTES], struct lina_wire_data *data_p)
 {
 	struct lina_wire_data d = {
-		.early = in[0] == TYPE_EARLY,
+		.early = (in[0] & ~BULK) == TYPE_EARLY,
+		.bulk = in[0] & BULK,
 		.entry = in[1],
 		.slot = get_u16(in + 2),
 		.message_bytes = get_u64(in + 8),
@@ -273,7 +299,7 @@ int lina_data_decode(const uint8_t in[LINA_DATA_HEAD_BYTES], struct lina_wire_da
 	int err = -EPROTO;
 	if (d.early)
 		err = early_check(&d);
-	else if (in[0] == TYPE_DATA)
+	else if ((in[0] & ~BULK) == TYPE_DATA)
 		err = part_check(&d);
 	if (!err)
 		*data_p = d;

@@ -7,6 +7,7 @@
  *   hello     48 bytes, first on every lane, connector to listener
  *   welcome   24 bytes, the listener's answer
  *   credit     8 bytes + 12 for each buffer, receiver to sender (clear to send)
+ *   grant     16 bytes, receiver to sender: how much bulk may come in all
  *   data      32 bytes + payload, sender to receiver: part of a message, against a credit
  *   early     32 bytes + payload, sender to receiver: a message ahead of its credit
  *
@@ -24,7 +25,7 @@
 #include "plugin/net.h"
 
 enum {
-	LINA_WIRE_VERSION = 1,
+	LINA_WIRE_VERSION = 2,
 	LINA_SECRET_BYTES = 16,
 	LINA_LANES_MAX = 16,
 	LINA_HELLO_BYTES = 48,
@@ -32,6 +33,7 @@ enum {
 	LINA_CREDIT_HEAD_BYTES = 8,
 	LINA_CREDIT_ENTRY_BYTES = 12,
 	LINA_CREDIT_MAX_BYTES = LINA_CREDIT_HEAD_BYTES + LINA_RECVS_MAX * LINA_CREDIT_ENTRY_BYTES,
+	LINA_GRANT_BYTES = 16,
 	LINA_DATA_HEAD_BYTES = 32,
 	LINA_HANDLE_USED_BYTES = 64, /* the rest of a handle is zero on the wire */
 };
@@ -67,6 +69,7 @@ int lina_hello_decode(const uint8_t in[LINA_HELLO_BYTES], struct lina_wire_hello
 struct lina_wire_welcome {
 	uint64_t conn_id;     /* the hello's */
 	uint32_t early_bytes; /* standing credit: payload that may be on its way in early frames */
+	uint32_t grant_bytes; /* the first grant */
 };
 
 void lina_welcome_encode(const struct lina_wire_welcome *welcome, uint8_t out[LINA_WELCOME_BYTES]);
@@ -91,12 +94,27 @@ size_t lina_credit_encode(const struct lina_wire_credit *credit, uint8_t *out);
  * or -errno. */
 int lina_credit_decode(const uint8_t *in, size_t nbytes, struct lina_wire_credit *credit_p);
 
+/* Bulk payload, other than early, may come up to bytes in all on this connection, counted from its
+ * beginning; what was granted is never taken back. */
+struct lina_wire_grant {
+	uint64_t bytes;
+};
+
+void lina_grant_encode(const struct lina_wire_grant *grant, uint8_t out[LINA_GRANT_BYTES]);
+
+/* As lina_credit_decode. */
+int lina_grant_decode(const uint8_t *in, size_t nbytes, struct lina_wire_grant *grant_p);
+
+/* Whether what begins with this byte is a grant and not a credit. */
+bool lina_is_grant(uint8_t first);
+
 /* length bytes of payload follow. early false: the part of a message that begins at offset, for
  * buffer entry of the receive that slot and seq name. early true: a whole message for the first
  * buffer with its tag that is not among the first seen ones of the connection, all buffers counted
  * in the order of their receives, and that no early message has got before. */
 struct lina_wire_data {
 	bool early;
+	bool bulk; /* the class that the sender gives the message */
 	uint16_t slot;
 	uint8_t entry;
 	uint32_t seq;

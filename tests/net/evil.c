@@ -69,7 +69,9 @@ int evil_accept(int listen_fd, struct lina_wire_hello *hello_p)
 
 void evil_welcome(int fd, uint64_t conn_id, uint32_t early_bytes)
 {
-	const struct lina_wire_welcome welcome = { .conn_id = conn_id, .early_bytes = early_bytes };
+	const struct lina_wire_welcome welcome = {
+		.conn_id = conn_id, .early_bytes = early_bytes, .grant_bytes = UINT32_MAX
+	};
 	uint8_t bytes[LINA_WELCOME_BYTES];
 
 	lina_welcome_encode(&welcome, bytes);

@@ -225,24 +225,26 @@ static void no_byte_of_a_hello_is_ignored(void **state)
 static void welcome_keeps_its_fields(void **state)
 {
 	static const struct lina_wire_welcome sent[] = {
-		{ 0, UINT32_MAX },
-		{ UINT64_MAX, 0 },
-		{ 0x0123456789abcdefu, 1 << 20 },
+		{ 0, UINT32_MAX, 0 },
+		{ UINT64_MAX, 0, UINT32_MAX },
+		{ 0x0123456789abcdefu, 1 << 20, 0x01020304 },
 	};
 	uint8_t bytes[LINA_WELCOME_BYTES];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sent) / sizeof(*sent); i++) {
-		struct lina_wire_welcome got = { ~sent[i].conn_id, ~sent[i].early_bytes };
+		struct lina_wire_welcome got = { ~sent[i].conn_id, ~sent[i].early_bytes,
+			~sent[i].grant_bytes };
 		lina_welcome_encode(&sent[i], bytes);
 		assert_int_equal(lina_welcome_decode(bytes, &got), 0);
 		assert_true(got.conn_id == sent[i].conn_id);
 		assert_true(got.early_bytes == sent[i].early_bytes);
+		assert_true(got.grant_bytes == sent[i].grant_bytes);
 	}
 	for (size_t at = 0; at < sizeof(bytes); at++) {
 		struct lina_wire_welcome got = { .conn_id = 7 };
 		bool version = at == VERSION_AT || at == VERSION_AT + 1;
-		if (at >= 8 && at < 20) /* the fields may be anything */
+		if (at >= 8) /* the fields may be anything */
 			continue;
 		bytes[at] ^= 0x10;
 		assert_int_equal(
@@ -310,6 +312,41 @@ static void credit_of_another_kind_or_number_is_refused(void **state)
 	}
 }
 
+static void grant_keeps_its_bytes(void **state)
+{
+	static const uint64_t sent[] = { 0, 1, UINT64_MAX, 0x0123456789abcdefu };
+	uint8_t bytes[LINA_GRANT_BYTES];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sent) / sizeof(*sent); i++) {
+		struct lina_wire_grant got = { ~sent[i] };
+		lina_grant_encode(&(struct lina_wire_grant){ sent[i] }, bytes);
+		assert_true(lina_is_grant(bytes[0]));
+		for (size_t cut = 0; cut < sizeof(bytes); cut++)
+			assert_int_equal(lina_grant_decode(bytes, cut, &got), 0);
+		assert_true(got.bytes == ~sent[i]);
+		assert_int_equal(lina_grant_decode(bytes, sizeof(bytes), &got), LINA_GRANT_BYTES);
+		assert_true(got.bytes == sent[i]);
+	}
+	for (size_t at = 0; at < 8; at++) {
+		struct lina_wire_grant got = { 7 };
+		bytes[at] ^= 0x10;
+		assert_int_equal(lina_grant_decode(bytes, sizeof(bytes), &got), -EPROTO);
+		assert_true(got.bytes == 7);
+		bytes[at] ^= 0x10;
+	}
+}
+
+static void credit_is_no_grant(void **state)
+{
+	const struct lina_wire_credit credit = { .n = 1 };
+	uint8_t bytes[LINA_CREDIT_MAX_BYTES];
+
+	(void)state;
+	(void)lina_credit_encode(&credit, bytes);
+	assert_false(lina_is_grant(bytes[0]));
+}
+
 static void data_round_trip(const struct lina_wire_data *d, int expected)
 {
 	uint8_t bytes[LINA_DATA_HEAD_BYTES];
@@ -364,6 +401,22 @@ static void data_keeps_its_fields_and_stays_in_its_message(void **state)
 	}
 }
 
+static void data_keeps_its_class(void **state)
+{
+	uint8_t bytes[LINA_DATA_HEAD_BYTES];
+	struct lina_wire_data got;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		const struct lina_wire_data d = {
+			.early = i & 1, .bulk = i & 2, .message_bytes = 8, .length = 8
+		};
+		lina_data_encode(&d, bytes);
+		assert_int_equal(lina_data_decode(bytes, &got), 0);
+		assert_true(got.early == d.early && got.bulk == d.bulk);
+	}
+}
+
 static void data_of_another_kind_is_refused(void **state)
 {
 	const struct lina_wire_data d = { .message_bytes = 8, .length = 8 };
@@ -372,9 +425,9 @@ static void data_of_another_kind_is_refused(void **state)
 
 	(void)state;
 	lina_data_encode(&d, bytes);
-	bytes[0] ^= 1;
+	bytes[0] ^= 2;
 	assert_int_equal(lina_data_decode(bytes, &got), -EPROTO);
-	bytes[0] ^= 1;
+	bytes[0] ^= 2;
 	for (size_t at = 28; at < sizeof(bytes); at++) { /* reserved */
 		bytes[at] = 1;
 		assert_int_equal(lina_data_decode(bytes, &got), -EPROTO);
@@ -426,9 +479,12 @@ int main(void)
 		cmocka_unit_test(hello_with_impossible_lanes_is_refused),
 		cmocka_unit_test(no_byte_of_a_hello_is_ignored),
 		cmocka_unit_test(welcome_keeps_its_fields),
+		cmocka_unit_test(grant_keeps_its_bytes),
+		cmocka_unit_test(credit_is_no_grant),
 		cmocka_unit_test(credit_keeps_its_fields_and_waits_for_all_of_them),
 		cmocka_unit_test(credit_of_another_kind_or_number_is_refused),
 		cmocka_unit_test(data_keeps_its_fields_and_stays_in_its_message),
+		cmocka_unit_test(data_keeps_its_class),
 		cmocka_unit_test(data_of_another_kind_is_refused),
 		cmocka_unit_test(early_is_one_whole_message),
 	};

@@ -1,0 +1,53 @@
+/*
+ * The engine of one link: what all connections of the process that share a device have to agree on,
+ * whichever communicator and thread they belong to. A link has two directions with a scheduler each
+ * (priority/sched.h); a connection has a flow for each class in its direction.
+ *
+ * Threads: any, at the cost of a lock that is held for some tens of nanoseconds; a flow belongs to
+ * its connection's caller.
+ */
+#ifndef LINA_PLUGIN_LINK_H
+#define LINA_PLUGIN_LINK_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "plugin/config.h"
+#include "priority/sched.h"
+
+enum lina_dir { LINA_DIR_SEND, LINA_DIR_RECV, LINA_NDIRS };
+
+struct lina_link;
+struct lina_link_dir;
+
+struct lina_link_flow {
+	struct lina_flow flow;
+	struct lina_link_dir *dir;
+};
+
+/* name: the interface's, for messages. config lives until close. -ENOMEM. */
+int lina_link_open(const struct lina_config *config, const char *name, struct lina_link **link_p);
+
+/* After the last flow was dropped. Logs what the link did. NULL is allowed. */
+void lina_link_close(struct lina_link *link);
+
+uint64_t lina_link_now_ns(void);
+
+/* Bulk that a receiving end grants ahead of what has arrived, one connection: at most. */
+uint64_t lina_link_grant_bytes(const struct lina_link *link);
+
+void lina_link_flow_init(struct lina_link *link, enum lina_dir dir, enum lina_class cls,
+	struct lina_link_flow *flow);
+
+/* As their namesakes in priority/sched.h, at the present time. */
+void lina_link_drop(struct lina_link_flow *flow);
+void lina_link_post(struct lina_link_flow *flow, uint64_t bytes);
+uint64_t lina_link_ask(struct lina_link_flow *flow);
+void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes);
+void lina_link_below(struct lina_link_flow *flow, uint64_t bytes);
+
+/* What the kernel says of a connection that sends: what it delivered of late (0: not known), and
+ * the shortest round trip. To be told every few milliseconds. */
+void lina_link_observe(struct lina_link *link, uint64_t bytes_per_s, uint32_t round_trip_us);
+
+#endif
