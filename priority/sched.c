@@ -173,8 +173,15 @@ static bool has_stalled(const struct lina_sched *s, uint64_t now_ns)
 	       now_ns - s->held_since_ns >= s->params.hold_max_ns;
 }
 
+/* Whether latency work has been absent for so long that there is likely no more to come. */
+static bool is_relaxed(const struct lina_sched *s, uint64_t now_ns)
+{
+	return !s->latency_queued_bytes &&
+	       now_ns >= max_u64(s->quiet_ns, s->outside_ns) + s->params.relax_ns;
+}
+
 /* How much bulk may go as far as latency work is concerned. */
-static uint64_t allowed(struct lina_sched *s, uint64_t now_ns)
+static uint64_t allowed(struct lina_sched *s, uint64_t chunk_bytes, uint64_t now_ns)
 {
 	if (s->held && has_stalled(s, now_ns)) {
 		s->stalled = true;
@@ -187,14 +194,13 @@ static uint64_t allowed(struct lina_sched *s, uint64_t now_ns)
 	}
 	if (s->held)
 		hold_end(s, now_ns);
-	return s->params.chunk_bytes;
+	return chunk_bytes;
 }
 
-static uint64_t window_room(const struct lina_flow *flow)
+static uint64_t window_room(
+	const struct lina_flow *flow, uint64_t window_bytes, uint64_t chunk_bytes)
 {
-	const struct lina_sched *s = flow->sched;
-	uint64_t part_bytes =
-		max_u64(s->params.window_bytes / max_u64(s->nbulk, 1), s->params.chunk_bytes);
+	uint64_t part_bytes = max_u64(window_bytes / max_u64(flow->sched->nbulk, 1), chunk_bytes);
 
 	return part_bytes > flow->below_bytes ? part_bytes - flow->below_bytes : 0;
 }
@@ -206,13 +212,16 @@ uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns)
 	if (flow->cls == LINA_CLASS_LATENCY || !flow->queued_bytes)
 		return flow->queued_bytes;
 	s->counts.asks++;
-	uint64_t bytes = allowed(s, now_ns);
+	bool relaxed = is_relaxed(s, now_ns);
+	uint64_t chunk = relaxed ? s->params.relaxed_chunk_bytes : s->params.chunk_bytes;
+	uint64_t window = relaxed ? s->params.relaxed_window_bytes : s->params.window_bytes;
+	uint64_t bytes = allowed(s, chunk, now_ns);
 	if (!bytes)
 		return 0;
-	uint64_t room = window_room(flow);
-	if (room < flow->queued_bytes && room < (s->params.chunk_bytes + 1) / 2) {
+	uint64_t room = window_room(flow, window, chunk);
+	if (room < flow->queued_bytes && room < (chunk + 1) / 2) {
 		s->counts.full++;
 		return 0;
 	}
-	return min_u64(min_u64(bytes, s->params.chunk_bytes), min_u64(room, flow->queued_bytes));
+	return min_u64(min_u64(bytes, chunk), min_u64(room, flow->queued_bytes));
 }

@@ -34,10 +34,14 @@
 #include "priority/class.h"
 
 struct lina_sched_params {
-	uint64_t hold_max_ns;   /* > 0, up to 1 hour */
-	uint64_t linger_ns;     /* up to 1 hour */
-	uint64_t chunk_bytes;   /* > 0: what bulk hands down at once at most */
-	uint64_t window_bytes;  /* bulk below, of all flows together; see lina_flow_ask */
+	uint64_t hold_max_ns;  /* > 0, up to 1 hour */
+	uint64_t linger_ns;    /* up to 1 hour */
+	uint64_t chunk_bytes;  /* > 0: what bulk hands down at once at most */
+	uint64_t window_bytes; /* bulk below, of all flows together; see lina_flow_ask */
+	uint64_t relax_ns;     /* when no latency work has been pending for so long, nobody is in
+				* bulk's way, and these hold in place of chunk_bytes (above it)
+				* and window_bytes: */
+	uint64_t relaxed_chunk_bytes, relaxed_window_bytes;
 	uint32_t share_percent; /* 0..100: of the link, for bulk while it is held */
 	uint32_t byte_ps;       /* time of a byte on the link in picoseconds (8000 at 1 Gbit/s); 0:
 				 * not known, what is handed down counts as gone, and nothing is
