@@ -126,7 +126,7 @@ static int read_text(const struct lina_knob *knob, char *const *env, char *field
 
 	if (text != NULL)
 		return copy_text(knob, knob->name, text, field);
-	text = env_get(env, knob->stand_in);
+	text = knob->stand_in[0] != '\0' ? env_get(env, knob->stand_in) : NULL;
 	if (text != NULL && copy_text(knob, knob->stand_in, text, field) != 0)
 		lina_warn("%s is left out", knob->stand_in);
 	return 0;

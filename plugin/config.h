@@ -37,14 +37,19 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 		"how long a host may stay silent, with not even its kernel answering, "     \
 		"before its connections fail")
 
-/* Text: field, variable, NCCL's variable that holds where ours is not set, choices ("" = any text;
- * else separated by spaces), help. The default is no text. */
+/* Text: field, variable, NCCL's variable that holds where ours is not set ("" = there is none),
+ * choices ("" = any text; else separated by spaces), help. The default is no text. */
 #define LINA_KNOBS_TEXT(X)                                                                     \
 	X(ifname, "LINA_IFNAME", "NCCL_SOCKET_IFNAME", "",                                     \
 		"interfaces to use: name prefixes separated by commas; `^` in front excludes " \
 		"them, `=` asks for the exact names")                                          \
 	X(socket_family, "LINA_SOCKET_FAMILY", "NCCL_SOCKET_FAMILY", "AF_INET AF_INET6",       \
-		"address family to use; both where not set")
+		"address family to use; both where not set")                                   \
+	X(classes, "LINA_CLASSES", "", "",                                                     \
+		"the class of what is sent: rules KEY=CLASS separated by commas, the first "   \
+		"that fits decides; KEY is an operation (`alltoall`, `allreduce`, ...), "      \
+		"`comm:PATTERN` (a communicator's name, with `*` and `?`), `traffic:NUMBER` "  \
+		"(its traffic class) or `all`; CLASS is `latency` or `bulk`")
 
 struct lina_config {
 #define LINA_KNOB_FIELD(field, ...) int field;
@@ -65,7 +70,7 @@ struct lina_knob {
 	const char *help;
 	int initial, lowest, highest; /* LINA_KNOB_INT */
 	const char *unit;             /* LINA_KNOB_INT */
-	const char *stand_in;         /* LINA_KNOB_TEXT: NCCL's variable */
+	const char *stand_in;         /* LINA_KNOB_TEXT: NCCL's variable, or "" */
 	const char *choices;          /* LINA_KNOB_TEXT */
 };
 

@@ -13,7 +13,9 @@ static void print_int(const struct lina_knob *knob)
 
 static void print_text(const struct lina_knob *knob)
 {
-	(void)printf("| `%s` | `%s` | ", knob->name, knob->stand_in);
+	const char *tick = knob->stand_in[0] != '\0' ? "`" : "";
+
+	(void)printf("| `%s` | %s%s%s | ", knob->name, tick, knob->stand_in, tick);
 	if (knob->choices[0] == '\0')
 		(void)printf("text");
 	for (const char *at = knob->choices; *at != '\0';) {

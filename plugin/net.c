@@ -8,12 +8,14 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "plugin/classes.h"
 #include "plugin/log.h"
 #include "plugin/traffic.h"
 #include "plugin/transport.h"
 
 struct lina_net {
 	struct lina_net_params params;
+	struct lina_classes classes;
 	pid_t pid; /* a child made by fork has copies of the sockets, but they are not its own */
 	struct lina_traffic traffic;
 	pthread_mutex_t lock;
@@ -27,6 +29,7 @@ static struct {
 	int users; /* contexts that are open. All fields: guarded by lock, constant while users > 0
 		    */
 	struct lina_config config;
+	struct lina_class_rules rules;
 	const struct lina_transport_ops *ops;
 	struct lina_transport *transport;
 } process = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -34,6 +37,8 @@ static struct {
 static int process_open(void)
 {
 	int err = lina_config_read(environ, &process.config);
+	if (!err)
+		err = lina_classes_read(process.config.classes, &process.rules);
 	if (err)
 		return err;
 	err = lina_tcp_ops.open(&process.config, &process.transport);
@@ -78,6 +83,7 @@ int lina_net_open(const struct lina_net_params *params, struct lina_net **net_p)
 		return err;
 	}
 	net->params = *params;
+	net->classes = lina_classes_of(&process.rules, NULL, params->traffic_class);
 	net->pid = getpid();
 	pthread_mutex_init(&net->lock, NULL);
 	LIST_INIT(&net->objects);
@@ -163,13 +169,6 @@ int lina_net_attr_set(struct lina_net *net, const struct lina_net_attr *attr)
 static int op_of(const struct lina_net *net)
 {
 	return latched.net == net ? latched.op : -EINVAL;
-}
-
-static enum lina_class class_of(const struct lina_net *net)
-{
-	int op = op_of(net);
-
-	return op >= 0 ? lina_class_of_op((enum lina_op)op) : LINA_CLASS_BULK;
 }
 
 int lina_net_listen(struct lina_net *net, int dev, void *handle, struct lina_listener **listener_p)
@@ -374,10 +373,12 @@ int lina_net_send(struct lina_conn *conn, void *data, size_t bytes, int tag, str
 	(void)profile;
 	if (!conn->sends)
 		return -EINVAL;
-	enum lina_class cls = class_of(conn->object.net);
+	struct lina_net *net = conn->object.net;
+	int op = op_of(net);
+	enum lina_class cls = lina_classes_find(&net->classes, op);
 	int err = conn->ops->send(conn, cls, data, bytes, tag, mr, request_p);
 	if (!err && *request_p)
-		lina_traffic_add(&conn->object.net->traffic, op_of(conn->object.net), bytes);
+		lina_traffic_add(&net->traffic, op, cls, bytes);
 	return err;
 }
 
@@ -391,8 +392,9 @@ int lina_net_recv(struct lina_conn *conn, int n, void *const *data, const size_t
 			LINA_RECVS_MAX);
 		return -EINVAL;
 	}
-	return conn->ops->recv(
-		conn, class_of(conn->object.net), n, data, bytes, tags, mrs, request_p);
+	struct lina_net *net = conn->object.net;
+	enum lina_class cls = lina_classes_find(&net->classes, op_of(net));
+	return conn->ops->recv(conn, cls, n, data, bytes, tags, mrs, request_p);
 }
 
 int lina_net_flush(struct lina_conn *conn, int n, void *const *data, const int *bytes,

@@ -1,6 +1,6 @@
 /*
- * What a context has sent, by operation. Threads: adding from any, at the cost of two relaxed
- * atomic additions.
+ * What a context has sent, by operation and class. Threads: adding from any, at the cost of two
+ * relaxed atomic additions.
  */
 #ifndef LINA_PLUGIN_TRAFFIC_H
 #define LINA_PLUGIN_TRAFFIC_H
@@ -15,14 +15,14 @@
 struct lina_traffic {
 	struct {
 		_Atomic uint64_t messages, bytes;
-	} sent[LINA_NOPS + 1];
+	} sent[LINA_NOPS + 1][LINA_NCLASSES];
 };
 
-/* op: a lina_op, or anything else where NCCL did not say. */
-void lina_traffic_add(struct lina_traffic *traffic, int op, size_t bytes);
+/* op: a lina_op, or anything else where NCCL did not say. cls: as it was sent. */
+void lina_traffic_add(struct lina_traffic *traffic, int op, enum lina_class cls, size_t bytes);
 
-/* "alltoall 12 messages 393216 bytes (latency), ..." of all rows that are not zero, in text, which
- * is returned; cut where it does not fit; "nothing" if all are zero. */
+/* "alltoall 12 messages 393216 bytes (latency), ..." of all that is not zero, in text, which is
+ * returned; cut where it does not fit; "nothing" if all is zero. */
 const char *lina_traffic_text(const struct lina_traffic *traffic, char *text, size_t text_bytes);
 
 #endif

@@ -135,7 +135,7 @@ static void lina_variables_unset(void)
 {
 	static const char *const names[] = { "LINA_LANES", "LINA_EARLY_BYTES",
 		"LINA_CONNECT_TIMEOUT_MS", "LINA_PEER_TIMEOUT_MS", "LINA_IFNAME",
-		"LINA_SOCKET_FAMILY", "NCCL_SOCKET_IFNAME", "NCCL_SOCKET_FAMILY" };
+		"LINA_SOCKET_FAMILY", "LINA_CLASSES", "NCCL_SOCKET_IFNAME", "NCCL_SOCKET_FAMILY" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		(void)unsetenv(names[i]);

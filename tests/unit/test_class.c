@@ -1,4 +1,4 @@
-/* The classes of NCCL's operations, and the count of what was sent by operation. */
+/* The classes of NCCL's operations, and the count of what was sent by operation and class. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,19 +55,21 @@ static void other_masks_are_no_operation(void **state)
 	assert_int_equal(lina_class_of_op(LINA_NOPS), LINA_CLASS_BULK);
 }
 
-static void traffic_is_counted_by_operation(void **state)
+static void traffic_is_counted_by_operation_and_class(void **state)
 {
 	struct lina_traffic traffic = { 0 };
 	char text[256], small[16];
 
 	(void)state;
 	assert_string_equal(lina_traffic_text(&traffic, text, sizeof(text)), "nothing");
-	lina_traffic_add(&traffic, LINA_OP_ALLTOALL, 0);
-	lina_traffic_add(&traffic, LINA_OP_ALLTOALL, (size_t)5 << 32);
-	lina_traffic_add(&traffic, -EINVAL, 7);
-	lina_traffic_add(&traffic, LINA_NOPS + 3, 1);
+	lina_traffic_add(&traffic, LINA_OP_ALLTOALL, LINA_CLASS_LATENCY, 0);
+	lina_traffic_add(&traffic, LINA_OP_ALLTOALL, LINA_CLASS_LATENCY, (size_t)5 << 32);
+	lina_traffic_add(&traffic, LINA_OP_ALLTOALL, LINA_CLASS_BULK, 3);
+	lina_traffic_add(&traffic, -EINVAL, LINA_CLASS_BULK, 7);
+	lina_traffic_add(&traffic, LINA_NOPS + 3, LINA_CLASS_BULK, 1);
 	assert_string_equal(lina_traffic_text(&traffic, text, sizeof(text)),
-		"alltoall 2 messages 21474836480 bytes (latency), "
+		"alltoall 2 messages 21474836480 bytes (latency), alltoall 1 messages 3 bytes "
+		"(bulk), "
 		"unnamed 2 messages 8 bytes (bulk)");
 	assert_string_equal(lina_traffic_text(&traffic, small, sizeof(small)), "alltoall 2 mess");
 }
@@ -77,7 +79,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_bit_is_one_operation),
 		cmocka_unit_test(other_masks_are_no_operation),
-		cmocka_unit_test(traffic_is_counted_by_operation),
+		cmocka_unit_test(traffic_is_counted_by_operation_and_class),
 	};
 
 	return cmocka_run_group_tests_name("class", tests, NULL, NULL);
