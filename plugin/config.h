@@ -19,12 +19,16 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 	X(sndbuf_bytes, "LINA_SNDBUF_BYTES", 262144, 0, 67108864, "bytes",                  \
 		"send buffer of a TCP socket: what the kernel holds of a lane, unsent or "  \
 		"unacknowledged; 0: as the kernel tunes it")                                \
-	X(chunk_bytes, "LINA_CHUNK_BYTES", 65536, 4096, 1073741824, "bytes",                \
-		"micro-chunk: what bulk traffic sends at once")                             \
-	X(window_bytes, "LINA_WINDOW_BYTES", 65536, 4096, 1073741824, "bytes",              \
-		"bulk of all connections below the plugin")                                 \
-	X(grant_bytes, "LINA_GRANT_BYTES", 262144, 4096, 1073741824, "bytes",               \
-		"bulk that a receiver grants ahead")                                        \
+	X(chunk_bytes, "LINA_CHUNK_BYTES", 0, 0, 1073741824, "bytes",                       \
+		"micro-chunk: what bulk traffic sends at once; 0: from the link's speed")   \
+	X(window_bytes, "LINA_WINDOW_BYTES", 0, 0, 1073741824, "bytes",                     \
+		"bulk traffic of a link with the kernel, of all connections together; 0: "  \
+		"from the link's speed")                                                    \
+	X(grant_bytes, "LINA_GRANT_BYTES", 1048576, 4096, 1073741824, "bytes",              \
+		"bulk traffic that the receiver of a connection grants ahead")              \
+	X(relax_ms, "LINA_RELAX_MS", 100, 0, 3600000, "ms",                                 \
+		"how long after the last latency traffic bulk traffic gets larger chunks "  \
+		"and a larger window")                                                      \
 	X(hold_max_ms, "LINA_HOLD_MAX_MS", 100, 1, 3600000, "ms",                           \
 		"how long bulk traffic may wait for latency traffic without sending")       \
 	X(bulk_share_percent, "LINA_BULK_SHARE_PERCENT", 2, 0, 100, "percent",              \

@@ -44,10 +44,6 @@ void lina_link_drop(struct lina_link_flow *flow);
 void lina_link_post(struct lina_link_flow *flow, uint64_t bytes);
 uint64_t lina_link_ask(struct lina_link_flow *flow);
 void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes);
-void lina_link_below(struct lina_link_flow *flow, uint64_t bytes);
-
-/* What the kernel says of a connection that sends: what it delivered of late (0: not known), and
- * the shortest round trip. To be told every few milliseconds. */
-void lina_link_observe(struct lina_link *link, uint64_t bytes_per_s, uint32_t round_trip_us);
+void lina_link_below(struct lina_link_flow *flow, uint64_t bytes); /* may change chunk and window */
 
 #endif

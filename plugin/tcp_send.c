@@ -14,6 +14,7 @@
 
 enum {
 	CHUNK_MAX_BYTES = 1 << 30,
+	LITTLE_BYTES = 4096,
 	LOOK_IDLE_TESTS = 16, /* tests without progress between two looks for the peer's end */
 };
 
@@ -102,7 +103,7 @@ static size_t latency_bytes(const struct tcp_sender *s, const struct send_reques
 	return stripe < r->bytes - r->cut ? stripe : r->bytes - r->cut;
 }
 
-/* Bulk with the kernel: unsent, or sent and not acknowledged. What a lane has taken counts too. */
+/* With the kernel: unsent, or sent and not acknowledged. Bulk that a lane has taken counts too. */
 static uint64_t below_bytes(const struct tcp_sender *s)
 {
 	uint64_t bytes = 0;
@@ -196,6 +197,16 @@ static void lane_load(struct tcp_sender *s, struct send_lane *lane)
 	lane_take(s, lane, r, n);
 }
 
+/* Little is gone before anybody could ask. */
+static void latency_sent(struct tcp_sender *s, size_t bytes)
+{
+	struct lina_link_flow *flow = &s->flow[LINA_CLASS_LATENCY];
+
+	if (bytes > LITTLE_BYTES)
+		lina_link_below(flow, below_bytes(s));
+	lina_link_sent(flow, bytes);
+}
+
 static void lane_sent(struct tcp_sender *s, struct send_lane *lane, size_t n)
 {
 	struct send_request *r = lane->request;
@@ -205,7 +216,7 @@ static void lane_sent(struct tcp_sender *s, struct send_lane *lane, size_t n)
 	lane->payload += n - head;
 	lane->payload_left -= n - head;
 	if (r->cls == LINA_CLASS_LATENCY)
-		lina_link_sent(&s->flow[LINA_CLASS_LATENCY], n - head);
+		latency_sent(s, n - head);
 	if (lane->head_left || lane->payload_left)
 		return;
 	lane->request = NULL;

@@ -70,6 +70,14 @@ void lina_flow_init(struct lina_flow *flow, struct lina_sched *sched, enum lina_
 	*flow = (struct lina_flow){ .sched = sched, .cls = cls };
 }
 
+void lina_flow_below(struct lina_flow *flow, uint64_t bytes)
+{
+	uint64_t *sum = &flow->sched->below_bytes[flow->cls];
+
+	*sum = *sum - flow->below_bytes + bytes;
+	flow->below_bytes = bytes;
+}
+
 static void queued_take(struct lina_flow *flow, uint64_t bytes)
 {
 	struct lina_sched *s = flow->sched;
@@ -88,7 +96,7 @@ void lina_flow_drop(struct lina_flow *flow)
 	struct lina_sched *s = flow->sched;
 
 	queued_take(flow, flow->queued_bytes);
-	flow->below_bytes = 0;
+	lina_flow_below(flow, 0);
 	if (!s->nbulk)
 		s->held = false; /* nobody waits any more; what it was counts for nothing */
 }
@@ -111,7 +119,10 @@ void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 
 static void latency_sent(struct lina_sched *s, uint64_t bytes, uint64_t now_ns)
 {
+	uint64_t below_ns = s->below_bytes[LINA_CLASS_LATENCY] * s->params.byte_ps / 1000;
+
 	s->free_ns = max_u64(s->free_ns, now_ns) + bytes * s->params.byte_ps / 1000;
+	s->free_ns = min_u64(s->free_ns, now_ns + below_ns);
 	s->quiet_ns = s->free_ns + s->params.linger_ns;
 	s->moved_ns = now_ns;
 	s->stalled = false;
@@ -126,16 +137,11 @@ void lina_flow_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 	if (flow->cls == LINA_CLASS_LATENCY) {
 		latency_sent(s, bytes, now_ns);
 	} else {
-		flow->below_bytes += bytes;
+		lina_flow_below(flow, flow->below_bytes + bytes);
 		s->pass_bytes -= min_u64(s->pass_bytes, bytes);
 		if (s->held && !s->nbulk)
 			hold_end(s, now_ns);
 	}
-}
-
-void lina_flow_below(struct lina_flow *flow, uint64_t bytes)
-{
-	flow->below_bytes = bytes;
 }
 
 /* --- what the bounds let through --- */

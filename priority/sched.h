@@ -15,7 +15,8 @@
  * Bulk is held while latency work is pending:
  *   - data with credit is queued, or
  *   - what was handed down of it still needs the link: byte_ps for each byte, one after the other,
- *     and then linger_ns, since more of the same is likely to follow, or
+ *     but no longer than what is below needs, and then linger_ns, since more of the same is likely
+ *     to follow, or
  *   - another process on the link says so.
  * Bounds, each counted when it fires:
  *   - share: while it is held bulk earns share_percent of the link's bytes, and a chunk goes
@@ -62,13 +63,14 @@ struct lina_sched_counts {
 
 struct lina_sched {
 	struct lina_sched_params params;
-	uint64_t latency_queued_bytes; /* posted and not sent */
-	uint32_t nbulk;                /* bulk flows with something queued */
-	uint64_t free_ns;              /* when the link has carried all latency work sent */
-	uint64_t quiet_ns;             /* the same and linger_ns; 0: there was none */
-	uint64_t outside_ns;           /* other processes have latency work until then */
-	uint64_t moved_ns;             /* when latency work last moved, or had to begin to */
-	bool stalled;                  /* it does not, so that it does not count */
+	uint64_t latency_queued_bytes;       /* posted and not sent */
+	uint64_t below_bytes[LINA_NCLASSES]; /* of all flows */
+	uint32_t nbulk;                      /* bulk flows with something queued */
+	uint64_t free_ns;                    /* when the link has carried all latency work sent */
+	uint64_t quiet_ns;                   /* the same and linger_ns; 0: there was none */
+	uint64_t outside_ns;                 /* other processes have latency work until then */
+	uint64_t moved_ns;                   /* when latency work last moved, or had to begin to */
+	bool stalled;                        /* it does not, so that it does not count */
 	bool held;
 	uint64_t held_since_ns;   /* of this hold */
 	uint64_t waited_since_ns; /* the same, or when a bound last let something through */
@@ -80,7 +82,7 @@ struct lina_flow {
 	struct lina_sched *sched;
 	enum lina_class cls;
 	uint64_t queued_bytes;
-	uint64_t below_bytes; /* of bulk */
+	uint64_t below_bytes;
 };
 
 void lina_sched_init(struct lina_sched *sched, const struct lina_sched_params *params);
@@ -115,7 +117,8 @@ uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns);
  * chunk that was begun must end before other work of its connection can move. */
 void lina_flow_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns);
 
-/* bytes of a bulk flow are below now, as its transport sees it. */
+/* bytes of the flow are below now, as its transport sees it. For latency flows to be called before
+ * lina_flow_sent, and at need only: what is below of them is not counted by lina_flow_sent. */
 void lina_flow_below(struct lina_flow *flow, uint64_t bytes);
 
 #endif

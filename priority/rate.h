@@ -1,0 +1,38 @@
+/*
+ * What a link carries, from what is seen of bulk: how much of it has left while some of it was
+ * always waiting to. Pure; constant time. Callers serialise.
+ *
+ * Other traffic makes bulk slower and nothing makes it faster than the link, so the fastest sample
+ * counts; it fades by 1/1024 with every slower one, so that a link that has become slower is found
+ * after a while. Too high an answer shortens holds by a little, too low a one starves bulk.
+ */
+#ifndef LINA_PRIORITY_RATE_H
+#define LINA_PRIORITY_RATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	LINA_RATE_SAMPLE_NS = 5000000,      /* what a sample takes at least */
+	LINA_RATE_SAMPLE_MAX_NS = 20000000, /* longer: nobody looked, it says nothing */
+	LINA_RATE_SAMPLES = 4,              /* before there is an answer */
+};
+
+struct lina_rate {
+	uint64_t left_bytes;  /* in all */
+	uint64_t since_ns;    /* of the sample that is being taken; 0: none */
+	uint64_t since_bytes; /* left_bytes then */
+	uint64_t bytes_per_s; /* the fastest */
+	unsigned nsamples;    /* up to LINA_RATE_SAMPLES */
+};
+
+/* bytes have left since the last call; more: some is still waiting to. */
+void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool more, uint64_t now_ns);
+
+/* 0: not known yet. */
+uint64_t lina_rate_bytes_per_s(const struct lina_rate *rate);
+
+/* To be learned anew. */
+void lina_rate_forget(struct lina_rate *rate);
+
+#endif
