@@ -12,6 +12,14 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* The time of a call. Callers read the clock before they wait for the lock, so that a call may come
+ * with a time before that of the one before it. */
+static uint64_t time_of(struct lina_sched *s, uint64_t now_ns)
+{
+	s->now_ns = max_u64(s->now_ns, now_ns);
+	return s->now_ns;
+}
+
 void lina_sched_init(struct lina_sched *sched, const struct lina_sched_params *params)
 {
 	memset(sched, 0, sizeof(*sched));
@@ -25,16 +33,23 @@ void lina_sched_tune(struct lina_sched *sched, const struct lina_sched_params *p
 
 void lina_sched_outside(struct lina_sched *sched, uint64_t until_ns, uint64_t now_ns)
 {
-	sched->outside_ns = min_u64(until_ns, now_ns + sched->params.hold_max_ns);
+	now_ns = time_of(sched, now_ns);
+	until_ns = min_u64(until_ns, now_ns + sched->params.hold_max_ns);
+	sched->outside_ns = max_u64(until_ns, min_u64(sched->outside_ns, now_ns));
 }
 
 uint64_t lina_sched_pending_until(const struct lina_sched *sched, uint64_t now_ns)
 {
+	uint64_t until_ns = sched->quiet_ns;
+
 	if (sched->stalled)
 		return 0;
-	if (sched->latency_queued_bytes)
-		return now_ns + sched->params.hold_max_ns;
-	return sched->quiet_ns > now_ns ? sched->quiet_ns : 0;
+	now_ns = max_u64(now_ns, sched->now_ns);
+	if (sched->latency_queued_bytes) {
+		until_ns = max_u64(until_ns, sched->moved_ns + sched->params.hold_max_ns);
+		until_ns = min_u64(until_ns, now_ns + sched->params.hold_max_ns);
+	}
+	return until_ns > now_ns ? until_ns : 0;
 }
 
 static bool is_pending(const struct lina_sched *s, uint64_t now_ns)
@@ -50,7 +65,7 @@ static void hold_begin(struct lina_sched *s, uint64_t now_ns)
 {
 	s->held = true;
 	s->pass_bytes = 0;
-	s->held_since_ns = s->waited_since_ns = now_ns;
+	s->held_since_ns = s->waited_since_ns = s->earned_since_ns = now_ns;
 	s->counts.holds++;
 }
 
@@ -97,6 +112,8 @@ void lina_flow_drop(struct lina_flow *flow)
 
 	queued_take(flow, flow->queued_bytes);
 	lina_flow_below(flow, 0);
+	if (!s->latency_queued_bytes)
+		s->stalled = false; /* what did not move is gone; the next may well move */
 	if (!s->nbulk)
 		s->held = false; /* nobody waits any more; what it was counts for nothing */
 }
@@ -109,7 +126,7 @@ void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 		return;
 	if (flow->cls == LINA_CLASS_LATENCY) {
 		if (!s->latency_queued_bytes)
-			s->moved_ns = now_ns;
+			s->moved_ns = time_of(s, now_ns);
 		s->latency_queued_bytes += bytes;
 	} else if (!flow->queued_bytes) {
 		s->nbulk++;
@@ -128,47 +145,55 @@ static void latency_sent(struct lina_sched *s, uint64_t bytes, uint64_t now_ns)
 	s->stalled = false;
 }
 
-void lina_flow_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
+static void bulk_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 {
 	struct lina_sched *s = flow->sched;
 
+	lina_flow_below(flow, flow->below_bytes + bytes);
+	s->pass_bytes -= min_u64(s->pass_bytes, bytes);
+	s->waited_since_ns = now_ns;
+	if (s->held && !s->nbulk)
+		hold_end(s, now_ns);
+}
+
+void lina_flow_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
+{
+	if (!bytes)
+		return;
+	now_ns = time_of(flow->sched, now_ns);
 	queued_take(flow, bytes);
-	s->counts.bytes[flow->cls] += bytes;
-	if (flow->cls == LINA_CLASS_LATENCY) {
-		latency_sent(s, bytes, now_ns);
-	} else {
-		lina_flow_below(flow, flow->below_bytes + bytes);
-		s->pass_bytes -= min_u64(s->pass_bytes, bytes);
-		if (s->held && !s->nbulk)
-			hold_end(s, now_ns);
-	}
+	flow->sched->counts.bytes[flow->cls] += bytes;
+	if (flow->cls == LINA_CLASS_LATENCY)
+		latency_sent(flow->sched, bytes, now_ns);
+	else
+		bulk_sent(flow, bytes, now_ns);
 }
 
 /* --- what the bounds let through --- */
 
-static bool share_earned(const struct lina_sched *s, uint64_t waited_ns)
+/* The time in which bulk earns a chunk by its share; 0: it never does. */
+static uint64_t earn_ns(const struct lina_sched *s)
 {
-	uint64_t chunk_ns = s->params.chunk_bytes * s->params.byte_ps / 1000;
+	uint64_t chunk_ps = s->params.chunk_bytes * s->params.byte_ps;
 
-	return chunk_ns && s->params.share_percent &&
-	       waited_ns * s->params.share_percent >= chunk_ns * 100;
+	return s->params.share_percent ? chunk_ps / (s->params.share_percent * UINT64_C(10)) : 0;
 }
 
-/* What the bounds let through, though latency work is pending. */
-static uint64_t bounds_pass(struct lina_sched *s, uint64_t now_ns)
+/* Lets another chunk through when a bound fires. */
+static void bounds_check(struct lina_sched *s, uint64_t now_ns)
 {
-	uint64_t waited_ns = now_ns - s->waited_since_ns;
-	bool hold = waited_ns >= s->params.hold_max_ns;
+	uint64_t earned_ns = now_ns - s->earned_since_ns, chunk_ns = earn_ns(s);
 
-	if (s->pass_bytes || (!hold && !share_earned(s, waited_ns)))
-		return s->pass_bytes;
-	if (hold)
+	if (now_ns - s->waited_since_ns >= s->params.hold_max_ns) {
 		s->counts.hold_fired++;
-	else
+		s->earned_since_ns = now_ns;
+	} else if (chunk_ns && earned_ns >= chunk_ns) {
 		s->counts.share_fired++;
-	s->waited_since_ns = now_ns;
-	s->pass_bytes = s->params.chunk_bytes;
-	return s->pass_bytes;
+		s->earned_since_ns = now_ns - earned_ns % chunk_ns;
+	} else {
+		return;
+	}
+	s->pass_bytes += s->params.chunk_bytes;
 }
 
 /* Latency work that had the whole of a hold to move and did not. */
@@ -186,8 +211,10 @@ static bool is_relaxed(const struct lina_sched *s, uint64_t now_ns)
 	       now_ns >= max_u64(s->quiet_ns, s->outside_ns) + s->params.relax_ns;
 }
 
-/* How much bulk may go as far as latency work is concerned. */
-static uint64_t allowed(struct lina_sched *s, uint64_t chunk_bytes, uint64_t now_ns)
+/* How much bulk may go as far as latency work is concerned, where less than least_bytes is of no
+ * use. */
+static uint64_t allowed(
+	struct lina_sched *s, uint64_t chunk_bytes, uint64_t least_bytes, uint64_t now_ns)
 {
 	if (s->held && has_stalled(s, now_ns)) {
 		s->stalled = true;
@@ -196,7 +223,9 @@ static uint64_t allowed(struct lina_sched *s, uint64_t chunk_bytes, uint64_t now
 	if (is_pending(s, now_ns)) {
 		if (!s->held)
 			hold_begin(s, now_ns);
-		return bounds_pass(s, now_ns);
+		if (s->pass_bytes < least_bytes)
+			bounds_check(s, now_ns);
+		return min_u64(s->pass_bytes, chunk_bytes);
 	}
 	if (s->held)
 		hold_end(s, now_ns);
@@ -217,17 +246,21 @@ uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns)
 
 	if (flow->cls == LINA_CLASS_LATENCY || !flow->queued_bytes)
 		return flow->queued_bytes;
+	now_ns = time_of(s, now_ns);
 	s->counts.asks++;
-	bool relaxed = is_relaxed(s, now_ns);
-	uint64_t chunk = relaxed ? s->params.relaxed_chunk_bytes : s->params.chunk_bytes;
-	uint64_t window = relaxed ? s->params.relaxed_window_bytes : s->params.window_bytes;
-	uint64_t bytes = allowed(s, chunk, now_ns);
-	if (!bytes)
+	uint64_t chunk = s->params.chunk_bytes, window = s->params.window_bytes;
+	if (is_relaxed(s, now_ns)) {
+		chunk = max_u64(chunk, s->params.relaxed_chunk_bytes);
+		window = max_u64(window, s->params.relaxed_window_bytes);
+	}
+	uint64_t least = min_u64(flow->queued_bytes, (chunk + 1) / 2);
+	uint64_t bytes = allowed(s, chunk, least, now_ns);
+	if (bytes < least)
 		return 0;
 	uint64_t room = window_room(flow, window, chunk);
-	if (room < flow->queued_bytes && room < (chunk + 1) / 2) {
+	if (room < least) {
 		s->counts.full++;
 		return 0;
 	}
-	return min_u64(min_u64(bytes, chunk), min_u64(room, flow->queued_bytes));
+	return min_u64(min_u64(bytes, room), flow->queued_bytes);
 }

@@ -2,7 +2,9 @@
  * Who goes next in one direction of a link: latency work always, bulk in micro-chunks, when no
  * latency work is pending and as far as its window reaches. Pure: time is an argument, nothing is
  * allocated, no lock is taken (callers serialise on the scheduler), every call takes constant time
- * however much is queued. Times are of one clock that does not go backwards.
+ * however much is queued. Times are of one clock that does not go backwards; a caller may have read
+ * it before it waited for the lock, so a call that comes with an earlier time than one before it
+ * happens at that one's.
  *
  * A flow is one class of one connection. Its transport posts what may move (there are data and
  * credit), asks how much of it may be handed down now, says what was handed down, and says what of
@@ -21,9 +23,10 @@
  * Bounds, each counted when it fires:
  *   - share: while it is held bulk earns share_percent of the link's bytes, and a chunk goes
  *     whenever it has earned one;
- *   - hold: bulk that waited hold_max_ns without a byte may send a chunk. If no latency work has
- *     moved in that time either, the link is not what it waits for; perhaps the very bulk that is
- *     held is. It does not count as pending any more until it moves (stall).
+ *   - hold: bulk that waited hold_max_ns without a byte may send a chunk;
+ *   - stall: where no latency work moved for hold_max_ns of a hold, the link is not what it waits
+ *     for; perhaps the very bulk that is held is. It does not count as pending any more until it
+ *     moves.
  * So every hold ends, and what was granted is never taken back.
  */
 #ifndef LINA_PRIORITY_SCHED_H
@@ -37,11 +40,11 @@
 struct lina_sched_params {
 	uint64_t hold_max_ns;  /* > 0, up to 1 hour */
 	uint64_t linger_ns;    /* up to 1 hour */
-	uint64_t chunk_bytes;  /* > 0: what bulk hands down at once at most */
+	uint64_t chunk_bytes;  /* > 0, up to 1 GiB: what bulk hands down at once at most */
 	uint64_t window_bytes; /* bulk below, of all flows together; see lina_flow_ask */
-	uint64_t relax_ns;     /* when no latency work has been pending for so long, nobody is in
-				* bulk's way, and these hold in place of chunk_bytes (above it)
-				* and window_bytes: */
+	uint64_t relax_ns;     /* up to 1 hour; when no latency work has been pending for so long,
+				* nobody is in bulk's way, and these hold in place of chunk_bytes
+				* and window_bytes where they are larger: */
 	uint64_t relaxed_chunk_bytes, relaxed_window_bytes;
 	uint32_t share_percent; /* 0..100: of the link, for bulk while it is held */
 	uint32_t byte_ps;       /* time of a byte on the link in picoseconds (8000 at 1 Gbit/s); 0:
@@ -58,23 +61,25 @@ struct lina_sched_counts {
 	uint64_t held_ns;              /* in all, of holds that have ended */
 	uint64_t longest_hold_ns;      /* of these */
 	uint64_t share_fired, hold_fired;
-	uint64_t stall_fired; /* holds that fired and found that latency work does not move */
+	uint64_t stall_fired; /* the hold ends with it where no other process prolongs it */
 };
 
 struct lina_sched {
 	struct lina_sched_params params;
+	uint64_t now_ns;                     /* of the latest call that came with a time */
 	uint64_t latency_queued_bytes;       /* posted and not sent */
 	uint64_t below_bytes[LINA_NCLASSES]; /* of all flows */
 	uint32_t nbulk;                      /* bulk flows with something queued */
 	uint64_t free_ns;                    /* when the link has carried all latency work sent */
 	uint64_t quiet_ns;                   /* the same and linger_ns; 0: there was none */
-	uint64_t outside_ns;                 /* other processes have latency work until then */
-	uint64_t moved_ns;                   /* when latency work last moved, or had to begin to */
-	bool stalled;                        /* it does not, so that it does not count */
+	uint64_t outside_ns; /* other processes have or had latency work until then */
+	uint64_t moved_ns;   /* when latency work last moved, or had to begin to */
+	bool stalled;        /* it does not, so that it does not count */
 	bool held;
 	uint64_t held_since_ns;   /* of this hold */
-	uint64_t waited_since_ns; /* the same, or when a bound last let something through */
-	uint64_t pass_bytes;      /* what a bound lets through that nobody has taken yet */
+	uint64_t waited_since_ns; /* the same, or when bulk last sent something */
+	uint64_t earned_since_ns; /* what it earned by share since then has not been let through */
+	uint64_t pass_bytes;      /* what the bounds let through that nobody has taken yet */
 	struct lina_sched_counts counts;
 };
 
@@ -95,7 +100,9 @@ void lina_sched_tune(struct lina_sched *sched, const struct lina_sched_params *p
 void lina_sched_outside(struct lina_sched *sched, uint64_t until_ns, uint64_t now_ns);
 
 /* Until when latency work of this scheduler's own flows is pending as far as it can know, for other
- * processes: at most now_ns + hold_max_ns while some is queued; 0: none is. */
+ * processes; 0: none is. What is queued counts for hold_max_ns after latency work last moved, so
+ * that work which does not move stops holding up other processes even if this one has no bulk that
+ * would find it stalled; while some is queued, at most now_ns + hold_max_ns. */
 uint64_t lina_sched_pending_until(const struct lina_sched *sched, uint64_t now_ns);
 
 void lina_flow_init(struct lina_flow *flow, struct lina_sched *sched, enum lina_class cls);
@@ -110,11 +117,12 @@ void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns);
  * Bulk: at most chunk_bytes, and what is left of the flow's part of the window: window_bytes by
  * the number of bulk flows with something queued, but chunk_bytes at the least, so that one whose
  * owner is slow to ask does not stop the others. Less than half a chunk is not worth its header:
- * the answer is 0 then, unless it is all that is queued. */
+ * the answer is 0 then, unless it is all that is queued, whether the window or a bound lets no more
+ * through. */
 uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns);
 
-/* bytes, at most what was queued, have been handed down. More than was asked for is allowed: a
- * chunk that was begun must end before other work of its connection can move. */
+/* bytes, at most what was queued, have been handed down; 0: nothing happened. More than was asked
+ * for is allowed: a chunk that was begun must end before other work of its connection can move. */
 void lina_flow_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns);
 
 /* bytes of the flow are below now, as its transport sees it. For latency flows to be called before
