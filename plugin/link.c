@@ -16,6 +16,7 @@ enum {
 	CHUNK_FIXED_NS = 6000,
 	CHUNK_PARTS = 50,
 	WINDOW_US = 500,
+	GRANT_US = 1000, /* a grant has a way to go before it is bulk */
 	RELAXED_BYTES = 512 << 10,
 };
 
@@ -80,8 +81,10 @@ static struct lina_sched_params params_of(const struct lina_link *link, enum lin
 	uint64_t window = window_bytes(link, chunk);
 	uint64_t relaxed = window > RELAXED_BYTES ? window : RELAXED_BYTES;
 
-	if (dir == LINA_DIR_RECV)
-		window = relaxed = (uint64_t)config->grant_bytes;
+	if (dir == LINA_DIR_RECV) {
+		relaxed = (uint64_t)config->grant_bytes;
+		window = per_s ? between(4 * chunk, per_s * GRANT_US / 1000000, relaxed) : relaxed;
+	}
 	return (struct lina_sched_params){
 		.hold_max_ns = (uint64_t)config->hold_max_ms * 1000000u,
 		.linger_ns = (uint64_t)config->linger_us * 1000u,
