@@ -1,15 +1,17 @@
 #include "priority/rate.h"
 
-enum { FADE = 1024 };
+enum { FASTER = 4, SLOWER = 16 };
 
 static void sample_add(struct lina_rate *rate, uint64_t bytes, uint64_t ns)
 {
 	uint64_t bytes_per_s = bytes * 1000000000 / ns;
 
-	if (bytes_per_s >= rate->bytes_per_s)
+	if (!rate->nsamples)
 		rate->bytes_per_s = bytes_per_s;
+	else if (bytes_per_s > rate->bytes_per_s)
+		rate->bytes_per_s += (bytes_per_s - rate->bytes_per_s) / FASTER;
 	else
-		rate->bytes_per_s -= (rate->bytes_per_s - bytes_per_s) / FADE;
+		rate->bytes_per_s -= (rate->bytes_per_s - bytes_per_s) / SLOWER;
 	if (rate->nsamples < LINA_RATE_SAMPLES)
 		rate->nsamples++;
 }

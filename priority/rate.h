@@ -2,9 +2,10 @@
  * What a link carries, from what is seen of bulk: how much of it has left while some of it was
  * always waiting to. Pure; constant time. Callers serialise.
  *
- * Other traffic makes bulk slower and nothing makes it faster than the link, so the fastest sample
- * counts; it fades by 1/1024 with every slower one, so that a link that has become slower is found
- * after a while. Too high an answer shortens holds by a little, too low a one starves bulk.
+ * Other traffic makes bulk slower and nothing makes it faster than the link but chance: what leaves
+ * is seen late and in bursts. So the answer goes a quarter of the way towards a faster sample, and
+ * a sixteenth towards a slower one: a high quantile. Too high an answer shortens holds by a little,
+ * too low a one starves bulk.
  */
 #ifndef LINA_PRIORITY_RATE_H
 #define LINA_PRIORITY_RATE_H
@@ -13,8 +14,8 @@
 #include <stdint.h>
 
 enum {
-	LINA_RATE_SAMPLE_NS = 5000000,      /* what a sample takes at least */
-	LINA_RATE_SAMPLE_MAX_NS = 20000000, /* longer: nobody looked, it says nothing */
+	LINA_RATE_SAMPLE_NS = 10000000,     /* what a sample takes at least */
+	LINA_RATE_SAMPLE_MAX_NS = 30000000, /* longer: nobody looked, it says nothing */
 	LINA_RATE_SAMPLES = 4,              /* before there is an answer */
 };
 
@@ -22,7 +23,7 @@ struct lina_rate {
 	uint64_t left_bytes;  /* in all */
 	uint64_t since_ns;    /* of the sample that is being taken; 0: none */
 	uint64_t since_bytes; /* left_bytes then */
-	uint64_t bytes_per_s; /* the fastest */
+	uint64_t bytes_per_s; /* the answer so far */
 	unsigned nsamples;    /* up to LINA_RATE_SAMPLES */
 };
 
