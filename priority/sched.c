@@ -122,11 +122,12 @@ void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 {
 	struct lina_sched *s = flow->sched;
 
+	now_ns = time_of(s, now_ns);
 	if (!bytes)
 		return;
 	if (flow->cls == LINA_CLASS_LATENCY) {
 		if (!s->latency_queued_bytes)
-			s->moved_ns = time_of(s, now_ns);
+			s->moved_ns = now_ns;
 		s->latency_queued_bytes += bytes;
 	} else if (!flow->queued_bytes) {
 		s->nbulk++;
@@ -158,9 +159,9 @@ static void bulk_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 
 void lina_flow_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 {
+	now_ns = time_of(flow->sched, now_ns);
 	if (!bytes)
 		return;
-	now_ns = time_of(flow->sched, now_ns);
 	queued_take(flow, bytes);
 	flow->sched->counts.bytes[flow->cls] += bytes;
 	if (flow->cls == LINA_CLASS_LATENCY)
@@ -244,9 +245,9 @@ uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns)
 {
 	struct lina_sched *s = flow->sched;
 
+	now_ns = time_of(s, now_ns);
 	if (flow->cls == LINA_CLASS_LATENCY || !flow->queued_bytes)
 		return flow->queued_bytes;
-	now_ns = time_of(s, now_ns);
 	s->counts.asks++;
 	uint64_t chunk = s->params.chunk_bytes, window = s->params.window_bytes;
 	if (is_relaxed(s, now_ns)) {
