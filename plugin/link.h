@@ -15,8 +15,6 @@
 #include "plugin/config.h"
 #include "priority/sched.h"
 
-enum lina_dir { LINA_DIR_SEND, LINA_DIR_RECV, LINA_NDIRS };
-
 struct lina_link;
 struct lina_link_dir;
 

@@ -31,6 +31,9 @@ enum lina_op {
 	LINA_NOPS
 };
 
+/* Directions of a link. */
+enum lina_dir { LINA_DIR_SEND, LINA_DIR_RECV, LINA_NDIRS };
+
 /* "latency", "bulk"; NULL for no class. */
 const char *lina_class_name(enum lina_class cls);
 
