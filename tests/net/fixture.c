@@ -12,50 +12,72 @@
 
 enum { LOG_BYTES = 64 << 10, CONNECT_MS = 30000 };
 
-static struct {
-	pthread_mutex_t lock;
-	int warnings; /* Guarded by lock, as text */
+/* Lines of one level. */
+struct lines {
+	int n;
 	size_t used;
 	char text[LOG_BYTES];
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct lines warnings, notes; /* Guarded by lock */
 } kept = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* A line that finds no room is counted all the same. */
+static void line_add(struct lines *lines, const char *file, int line, const char *fmt, va_list args)
+	__attribute__((format(printf, 4, 0)));
+
+static void line_add(struct lines *lines, const char *file, int line, const char *fmt, va_list args)
+{
+	char *to = lines->text + lines->used;
+	size_t room = sizeof(lines->text) - lines->used;
+
+	lines->n++;
+	int n = snprintf(to, room, "%s:%d: ", file, line);
+	if (n <= 0 || (size_t)n >= room)
+		return;
+	int m = vsnprintf(to + n, room - (size_t)n, fmt, args);
+	if (m <= 0 || (size_t)n + (size_t)m + 2 >= room)
+		return;
+	lines->used += (size_t)n + (size_t)m;
+	lines->text[lines->used++] = '\n';
+	lines->text[lines->used] = '\0';
+}
 
 void record_log(int level, unsigned long flags, const char *file, int line, const char *fmt, ...)
 {
 	va_list args;
 
 	(void)flags;
-	if (level != LINA_LOG_WARN)
+	if (level != LINA_LOG_WARN && level != LINA_LOG_INFO)
 		return;
 	pthread_mutex_lock(&kept.lock);
-	kept.warnings++;
-	size_t room = sizeof(kept.text) - kept.used;
-	int n = snprintf(kept.text + kept.used, room, "%s:%d: ", file, line);
-	if (n > 0 && (size_t)n < room) {
-		va_start(args, fmt);
-		int m = vsnprintf(kept.text + kept.used + n, room - (size_t)n, fmt, args);
-		va_end(args);
-		if (m > 0 && (size_t)n + (size_t)m + 2 < room) {
-			kept.used += (size_t)n + (size_t)m;
-			kept.text[kept.used++] = '\n';
-			kept.text[kept.used] = '\0';
-		}
-	}
+	va_start(args, fmt);
+	line_add(level == LINA_LOG_WARN ? &kept.warnings : &kept.notes, file, line, fmt, args);
+	va_end(args);
 	pthread_mutex_unlock(&kept.lock);
+}
+
+static void lines_forget(struct lines *lines)
+{
+	lines->n = 0;
+	lines->used = 0;
+	lines->text[0] = '\0';
 }
 
 void log_forget(void)
 {
 	pthread_mutex_lock(&kept.lock);
-	kept.warnings = 0;
-	kept.used = 0;
-	kept.text[0] = '\0';
+	lines_forget(&kept.warnings);
+	lines_forget(&kept.notes);
 	pthread_mutex_unlock(&kept.lock);
 }
 
 int log_warnings(void)
 {
 	pthread_mutex_lock(&kept.lock);
-	int n = kept.warnings;
+	int n = kept.warnings.n;
 	pthread_mutex_unlock(&kept.lock);
 	return n;
 }
@@ -63,14 +85,30 @@ int log_warnings(void)
 bool log_says(const char *text)
 {
 	pthread_mutex_lock(&kept.lock);
-	bool found = strstr(kept.text, text) != NULL;
+	bool found = strstr(kept.warnings.text, text) != NULL;
 	pthread_mutex_unlock(&kept.lock);
 	return found;
 }
 
+int log_notes(const char *text)
+{
+	int n = 0;
+
+	pthread_mutex_lock(&kept.lock);
+	for (const char *at = kept.notes.text; (at = strstr(at, text)); at++)
+		n++;
+	pthread_mutex_unlock(&kept.lock);
+	return n;
+}
+
 const char *log_text(void)
 {
-	return kept.text;
+	return kept.warnings.text;
+}
+
+const char *log_notes_text(void)
+{
+	return kept.notes.text;
 }
 
 void die(const char *fmt, ...)
@@ -81,7 +119,7 @@ void die(const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vfprintf(stderr, fmt, args);
 	va_end(args);
-	(void)fprintf(stderr, "\nlog:\n%s", kept.text);
+	(void)fprintf(stderr, "\nlog:\n%s", kept.warnings.text);
 	_exit(1);
 }
 
@@ -131,14 +169,31 @@ int threads_alive(void)
 
 /* --- a context on loopback --- */
 
+/* The first variable of the plugin in the environment, without its value. */
+static bool lina_variable(char *name, size_t room)
+{
+	for (char **one = environ; *one; one++) {
+		size_t bytes = strcspn(*one, "=");
+		if (strncmp(*one, "LINA_", 5) != 0)
+			continue;
+		if (bytes >= room)
+			die("a variable with a name of %zu bytes", bytes);
+		memcpy(name, *one, bytes);
+		name[bytes] = '\0';
+		return true;
+	}
+	return false;
+}
+
+/* All of them, and those of NCCL that stand in for one. */
 static void lina_variables_unset(void)
 {
-	static const char *const names[] = { "LINA_LANES", "LINA_EARLY_BYTES",
-		"LINA_CONNECT_TIMEOUT_MS", "LINA_PEER_TIMEOUT_MS", "LINA_IFNAME",
-		"LINA_SOCKET_FAMILY", "LINA_CLASSES", "NCCL_SOCKET_IFNAME", "NCCL_SOCKET_FAMILY" };
+	char name[256];
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		(void)unsetenv(names[i]);
+	while (lina_variable(name, sizeof(name)))
+		(void)unsetenv(name);
+	(void)unsetenv("NCCL_SOCKET_IFNAME");
+	(void)unsetenv("NCCL_SOCKET_FAMILY");
 }
 
 static void settings_apply(const char *settings)

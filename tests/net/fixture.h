@@ -22,6 +22,9 @@ int log_warnings(void);
 bool log_says(const char *text);
 /* All kept warnings, for the message of a failed check. */
 const char *log_text(void);
+/* How often text is found in what was said at level INFO, and all of that. */
+int log_notes(const char *text);
+const char *log_notes_text(void);
 
 /* --- a context on loopback --- */
 
