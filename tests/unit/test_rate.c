@@ -1,0 +1,225 @@
+/* The sentences of priority/rate.h, one by one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "priority/rate.h"
+
+#define MS UINT64_C(1000000)
+
+/* Bytes of a sample of 10 ms at 1 MB/s. */
+enum { TEN_MS_BYTES = 10000 };
+
+static const uint64_t mb_per_s = 1000000;
+
+static struct rate_case {
+	struct lina_rate rate;
+	uint64_t now_ns;
+} c;
+
+static int begin(void **state)
+{
+	(void)state;
+	c = (struct rate_case){ .now_ns = 5000 * MS };
+	return 0;
+}
+
+static void left(uint64_t bytes, uint64_t ns)
+{
+	c.now_ns += ns;
+	lina_rate_left(&c.rate, bytes, true, c.now_ns);
+}
+
+/* As many samples as there must be, of a rate that is a multiple of 1 MB/s. */
+static void learn(uint64_t mbs)
+{
+	left(0, 0);
+	for (int i = 0; i < LINA_RATE_SAMPLES; i++)
+		left(mbs * TEN_MS_BYTES, 10 * MS);
+}
+
+static uint64_t answer(void)
+{
+	return lina_rate_bytes_per_s(&c.rate);
+}
+
+static void nothing_is_known_at_first(void **state)
+{
+	(void)state;
+	assert_int_equal(answer(), 0);
+}
+
+static void there_is_an_answer_after_some_samples(void **state)
+{
+	(void)state;
+	left(0, 0);
+	for (int i = 0; i < LINA_RATE_SAMPLES; i++) {
+		assert_int_equal(answer(), 0);
+		left(TEN_MS_BYTES, 10 * MS);
+	}
+	assert_int_equal(answer(), mb_per_s);
+}
+
+/* What left before anybody looked says nothing of how long it took. */
+static void the_first_call_only_begins_a_sample(void **state)
+{
+	(void)state;
+	left(1000 * TEN_MS_BYTES, 10 * MS);
+	for (int i = 0; i < LINA_RATE_SAMPLES; i++)
+		left(TEN_MS_BYTES, 10 * MS);
+	assert_int_equal(answer(), mb_per_s);
+}
+
+static void a_sample_is_made_of_calls_that_come_often(void **state)
+{
+	(void)state;
+	left(0, 0);
+	for (int i = 0; i < 10 * LINA_RATE_SAMPLES; i++) {
+		assert_int_equal(answer(), 0);
+		left(TEN_MS_BYTES / 10, 1 * MS);
+	}
+	assert_int_equal(answer(), mb_per_s);
+}
+
+static void a_sample_takes_a_least_time(void **state)
+{
+	(void)state;
+	learn(1);
+	left(TEN_MS_BYTES * 100, LINA_RATE_SAMPLE_NS - 1);
+	assert_int_equal(answer(), mb_per_s);
+	left(0, 1);
+	assert_true(answer() > mb_per_s);
+}
+
+static void a_sample_that_took_the_longest_time_counts(void **state)
+{
+	(void)state;
+	learn(1);
+	left(3 * 9 * TEN_MS_BYTES, LINA_RATE_SAMPLE_MAX_NS);
+	assert_int_equal(answer(), 3 * mb_per_s);
+}
+
+static void a_longer_one_says_nothing(void **state)
+{
+	(void)state;
+	learn(1);
+	left(100 * TEN_MS_BYTES, LINA_RATE_SAMPLE_MAX_NS + 1);
+	assert_int_equal(answer(), mb_per_s);
+	left(5 * TEN_MS_BYTES, 10 * MS); /* and the next begins there */
+	assert_int_equal(answer(), 2 * mb_per_s);
+}
+
+/* Where nothing was waiting the link had nothing to do for a part of the time. */
+static void a_sample_in_which_nothing_was_waiting_says_nothing(void **state)
+{
+	(void)state;
+	learn(1);
+	c.now_ns += 10 * MS;
+	lina_rate_left(&c.rate, 100 * TEN_MS_BYTES, false, c.now_ns);
+	assert_int_equal(answer(), mb_per_s);
+	left(100 * TEN_MS_BYTES, 10 * MS);
+	assert_int_equal(answer(), mb_per_s);
+	left(5 * TEN_MS_BYTES, 10 * MS);
+	assert_int_equal(answer(), 2 * mb_per_s);
+}
+
+static void nothing_waiting_in_the_middle_ends_a_sample(void **state)
+{
+	(void)state;
+	learn(1);
+	c.now_ns += 5 * MS;
+	lina_rate_left(&c.rate, TEN_MS_BYTES, false, c.now_ns);
+	left(100 * TEN_MS_BYTES, 5 * MS);
+	assert_int_equal(answer(), mb_per_s);
+}
+
+static void a_faster_sample_draws_the_answer_a_quarter_of_the_way(void **state)
+{
+	(void)state;
+	learn(1);
+	left(9 * TEN_MS_BYTES, 10 * MS);
+	assert_int_equal(answer(), 3 * mb_per_s);
+	left(7 * TEN_MS_BYTES, 10 * MS);
+	assert_int_equal(answer(), 4 * mb_per_s);
+}
+
+static void a_slower_sample_draws_it_a_sixteenth(void **state)
+{
+	(void)state;
+	learn(17);
+	left(TEN_MS_BYTES, 10 * MS);
+	assert_int_equal(answer(), 16 * mb_per_s);
+	left(0, 10 * MS);
+	assert_int_equal(answer(), 15 * mb_per_s);
+}
+
+/* The samples before there is an answer draw it too. */
+static void the_first_samples_count_as_later_ones_do(void **state)
+{
+	(void)state;
+	left(0, 0);
+	left(1 * TEN_MS_BYTES, 10 * MS);
+	left(5 * TEN_MS_BYTES, 10 * MS);
+	left(2 * TEN_MS_BYTES, 10 * MS);
+	left(18 * TEN_MS_BYTES, 10 * MS);
+	assert_int_equal(answer(), 6 * mb_per_s);
+}
+
+/* A link that is shared half of the time is still found to be as fast as it is when it is not: the
+ * answer stays in the upper half. */
+static void the_answer_is_a_high_quantile(void **state)
+{
+	(void)state;
+	learn(100);
+	for (int i = 0; i < 1000; i++)
+		left((i % 2 ? 100 : 50) * TEN_MS_BYTES, 10 * MS);
+	assert_in_range(answer(), 85 * mb_per_s, 100 * mb_per_s);
+}
+
+static void what_is_forgotten_is_learned_anew(void **state)
+{
+	(void)state;
+	learn(100);
+	lina_rate_forget(&c.rate);
+	assert_int_equal(answer(), 0);
+	learn(1);
+	assert_int_equal(answer(), mb_per_s);
+}
+
+/* 400 Gbit/s, and a petabyte that has left before. */
+static void a_fast_link_is_counted_rightly(void **state)
+{
+	(void)state;
+	left(UINT64_C(1000000000000000), 0);
+	for (int i = 0; i < LINA_RATE_SAMPLES; i++)
+		left(UINT64_C(1500000000), 30 * MS);
+	assert_int_equal(answer(), UINT64_C(50000000000));
+}
+
+#define EACH(test) cmocka_unit_test_setup(test, begin)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		EACH(nothing_is_known_at_first),
+		EACH(there_is_an_answer_after_some_samples),
+		EACH(the_first_call_only_begins_a_sample),
+		EACH(a_sample_is_made_of_calls_that_come_often),
+		EACH(a_sample_takes_a_least_time),
+		EACH(a_sample_that_took_the_longest_time_counts),
+		EACH(a_longer_one_says_nothing),
+		EACH(a_sample_in_which_nothing_was_waiting_says_nothing),
+		EACH(nothing_waiting_in_the_middle_ends_a_sample),
+		EACH(a_faster_sample_draws_the_answer_a_quarter_of_the_way),
+		EACH(a_slower_sample_draws_it_a_sixteenth),
+		EACH(the_first_samples_count_as_later_ones_do),
+		EACH(the_answer_is_a_high_quantile),
+		EACH(what_is_forgotten_is_learned_anew),
+		EACH(a_fast_link_is_counted_rightly),
+	};
+
+	return cmocka_run_group_tests_name("rate", tests, NULL, NULL);
+}
