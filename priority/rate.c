@@ -6,14 +6,15 @@ static void sample_add(struct lina_rate *rate, uint64_t bytes, uint64_t ns)
 {
 	uint64_t bytes_per_s = bytes * 1000000000 / ns;
 
-	if (!rate->nsamples)
-		rate->bytes_per_s = bytes_per_s;
-	else if (bytes_per_s > rate->bytes_per_s)
-		rate->bytes_per_s += (bytes_per_s - rate->bytes_per_s) / FASTER;
-	else
-		rate->bytes_per_s -= (rate->bytes_per_s - bytes_per_s) / SLOWER;
-	if (rate->nsamples < LINA_RATE_SAMPLES)
+	bool faster = bytes_per_s > rate->bytes_per_s;
+	if (rate->nsamples < LINA_RATE_FIRST_SAMPLES) {
+		rate->bytes_per_s = faster ? bytes_per_s : rate->bytes_per_s;
 		rate->nsamples++;
+	} else if (faster) {
+		rate->bytes_per_s += (bytes_per_s - rate->bytes_per_s) / FASTER;
+	} else {
+		rate->bytes_per_s -= (rate->bytes_per_s - bytes_per_s) / SLOWER;
+	}
 }
 
 void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool more, uint64_t now_ns)

@@ -4,8 +4,9 @@
  *
  * Other traffic makes bulk slower and nothing makes it faster than the link but chance: what leaves
  * is seen late and in bursts. So the answer goes a quarter of the way towards a faster sample, and
- * a sixteenth towards a slower one: a high quantile. Too high an answer shortens holds by a little,
- * too low a one starves bulk.
+ * a sixteenth towards a slower one: a high quantile. Of the first samples, when connections still
+ * find their pace, the fastest counts. Too high an answer shortens holds by a little, too low a one
+ * starves bulk.
  */
 #ifndef LINA_PRIORITY_RATE_H
 #define LINA_PRIORITY_RATE_H
@@ -17,6 +18,7 @@ enum {
 	LINA_RATE_SAMPLE_NS = 10000000,     /* what a sample takes at least */
 	LINA_RATE_SAMPLE_MAX_NS = 30000000, /* longer: nobody looked, it says nothing */
 	LINA_RATE_SAMPLES = 4,              /* before there is an answer */
+	LINA_RATE_FIRST_SAMPLES = 16,
 };
 
 struct lina_rate {
@@ -24,7 +26,7 @@ struct lina_rate {
 	uint64_t since_ns;    /* of the sample that is being taken; 0: none */
 	uint64_t since_bytes; /* left_bytes then */
 	uint64_t bytes_per_s; /* the answer so far */
-	unsigned nsamples;    /* up to LINA_RATE_SAMPLES */
+	unsigned nsamples;    /* up to LINA_RATE_FIRST_SAMPLES */
 };
 
 /* bytes have left since the last call; more: some is still waiting to. */
