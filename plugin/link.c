@@ -8,30 +8,38 @@
 
 #include "plugin/log.h"
 #include "priority/rate.h"
+#include "priority/window.h"
 
 enum {
 	NAME_BYTES = 32,
 	CHUNK_MIN_BYTES = 16 << 10,
 	CHUNK_MAX_BYTES = 1 << 20,
-	CHUNK_FIXED_NS = 6000,
+	CHUNK_FIXED_US = 6,
 	CHUNK_PARTS = 50,
-	WINDOW_US = 500,
-	GRANT_US = 1000, /* a grant has a way to go before it is bulk */
+	WINDOW_LEAST_US = 500,
+	WINDOW_MOST_US = 1000,
+	GRANT_US = 2000, /* a grant has a way to go before it is bulk */
 	RELAXED_BYTES = 512 << 10,
+	UNKNOWN_BYTES_PER_S = 125000000,
 };
 
 struct lina_link_dir {
 	pthread_mutex_t lock;
 	struct lina_sched sched; /* Guarded by lock */
-	struct lina_rate rate;   /* of what this end sends; guarded by lock */
+	/* Of what this end sends. Guarded by lock. */
+	struct lina_rate rate;
+	struct lina_window window;
+	uint64_t below_bytes; /* of bulk flows with something queued: what others were last seen to
+			       * have below is old */
+	bool full;            /* the window was what last kept bulk back */
 	struct lina_link *link;
 };
 
 struct lina_link {
 	const struct lina_config *config;
 	char name[NAME_BYTES];
-	pthread_mutex_t lock; /* of what follows, taken before those of dir */
-	uint64_t bytes_per_s; /* 0: not known yet */
+	pthread_mutex_t lock;         /* of what follows, taken before those of dir */
+	_Atomic uint64_t bytes_per_s; /* 0: not known yet */
 	struct lina_link_dir dir[LINA_NDIRS];
 };
 
@@ -51,39 +59,46 @@ static uint64_t between(uint64_t least, uint64_t value, uint64_t most)
 	return value < most ? value : most;
 }
 
-/* The chunk that spends CHUNK_FIXED_NS, a system call and what goes with it, on no more than
+/* Of what the link carries in us microseconds; a rate that is not known is taken for 1 Gbit/s. */
+static uint64_t carried_bytes(const struct lina_link *link, uint64_t us)
+{
+	const uint64_t per_s = link->bytes_per_s;
+
+	return (per_s ? per_s : UNKNOWN_BYTES_PER_S) * us / 1000000;
+}
+
+/* The chunk that spends CHUNK_FIXED_US, a system call and what goes with it, on no more than
  * 1/CHUNK_PARTS of its time on the link. */
 static uint64_t chunk_bytes(const struct lina_link *link)
 {
-	const uint64_t per_s = link->bytes_per_s;
-
 	if (link->config->chunk_bytes)
 		return (uint64_t)link->config->chunk_bytes;
-	return between(CHUNK_MIN_BYTES, per_s * CHUNK_FIXED_NS / 1000000000 * CHUNK_PARTS,
+	return between(CHUNK_MIN_BYTES, carried_bytes(link, CHUNK_FIXED_US * CHUNK_PARTS),
 		CHUNK_MAX_BYTES);
 }
 
-/* What the link carries while the sender does something else. */
-static uint64_t window_bytes(const struct lina_link *link, uint64_t chunk)
+static void window_bound(struct lina_link *link)
 {
-	const uint64_t per_s = link->bytes_per_s;
+	uint64_t chunks = 2 * chunk_bytes(link), least = carried_bytes(link, WINDOW_LEAST_US);
+	uint64_t most = carried_bytes(link, WINDOW_MOST_US);
 
-	if (link->config->window_bytes)
-		return (uint64_t)link->config->window_bytes;
-	return between(2 * chunk, per_s * WINDOW_US / 1000000, UINT32_MAX);
+	least = least > chunks ? least : chunks;
+	if (link->config->window_bytes) /* the user's choice */
+		least = most = (uint64_t)link->config->window_bytes;
+	lina_window_bound(&link->dir[LINA_DIR_SEND].window, least, most);
 }
 
-static struct lina_sched_params params_of(const struct lina_link *link, enum lina_dir dir)
+static struct lina_sched_params params_of(
+	const struct lina_link *link, enum lina_dir dir, uint64_t window)
 {
 	const struct lina_config *config = link->config;
 	const uint64_t per_s = link->bytes_per_s;
 	uint64_t chunk = chunk_bytes(link);
-	uint64_t window = window_bytes(link, chunk);
 	uint64_t relaxed = window > RELAXED_BYTES ? window : RELAXED_BYTES;
 
 	if (dir == LINA_DIR_RECV) {
 		relaxed = (uint64_t)config->grant_bytes;
-		window = per_s ? between(4 * chunk, per_s * GRANT_US / 1000000, relaxed) : relaxed;
+		window = between(4 * chunk, carried_bytes(link, GRANT_US), relaxed);
 	}
 	return (struct lina_sched_params){
 		.hold_max_ns = (uint64_t)config->hold_max_ms * 1000000u,
@@ -100,8 +115,14 @@ static struct lina_sched_params params_of(const struct lina_link *link, enum lin
 
 static void tune(struct lina_link *link)
 {
+	struct lina_link_dir *send = &link->dir[LINA_DIR_SEND];
+
+	pthread_mutex_lock(&send->lock);
+	window_bound(link);
+	uint64_t window = send->window.bytes;
+	pthread_mutex_unlock(&send->lock);
 	for (int i = 0; i < LINA_NDIRS; i++) {
-		struct lina_sched_params params = params_of(link, (enum lina_dir)i);
+		struct lina_sched_params params = params_of(link, (enum lina_dir)i, window);
 		pthread_mutex_lock(&link->dir[i].lock);
 		lina_sched_tune(&link->dir[i].sched, &params);
 		pthread_mutex_unlock(&link->dir[i].lock);
@@ -133,8 +154,11 @@ int lina_link_open(const struct lina_config *config, const char *name, struct li
 	link->config = config;
 	pthread_mutex_init(&link->lock, NULL);
 	strncpy(link->name, name, sizeof(link->name) - 1);
+	lina_window_init(&link->dir[LINA_DIR_SEND].window, UINT32_MAX);
+	window_bound(link);
 	for (int i = 0; i < LINA_NDIRS; i++) {
-		struct lina_sched_params params = params_of(link, (enum lina_dir)i);
+		struct lina_sched_params params =
+			params_of(link, (enum lina_dir)i, link->dir[LINA_DIR_SEND].window.bytes);
 		pthread_mutex_init(&link->dir[i].lock, NULL);
 		link->dir[i].link = link;
 		lina_sched_init(&link->dir[i].sched, &params);
@@ -180,13 +204,26 @@ void lina_link_flow_init(
 	struct lina_link *link, enum lina_dir dir, enum lina_class cls, struct lina_link_flow *flow)
 {
 	flow->dir = &link->dir[dir];
+	flow->counted_bytes = 0;
 	lina_flow_init(&flow->flow, &flow->dir->sched, cls);
+}
+
+/* After any change of a flow, with the lock held. */
+static void recount(struct lina_link_flow *flow)
+{
+	uint64_t bytes = flow->flow.queued_bytes ? flow->flow.below_bytes : 0;
+
+	if (flow->flow.cls != LINA_CLASS_BULK)
+		return;
+	flow->dir->below_bytes += bytes - flow->counted_bytes;
+	flow->counted_bytes = bytes;
 }
 
 void lina_link_drop(struct lina_link_flow *flow)
 {
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_drop(&flow->flow);
+	recount(flow);
 	pthread_mutex_unlock(&flow->dir->lock);
 }
 
@@ -196,6 +233,7 @@ void lina_link_post(struct lina_link_flow *flow, uint64_t bytes)
 
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_post(&flow->flow, bytes, now_ns);
+	recount(flow);
 	pthread_mutex_unlock(&flow->dir->lock);
 }
 
@@ -210,11 +248,13 @@ uint64_t lina_link_ask(struct lina_link_flow *flow)
 {
 	uint64_t now_ns = lina_link_now_ns();
 	struct lina_link_dir *dir = flow->dir;
+	struct lina_sched *sched = &dir->sched;
 
 	pthread_mutex_lock(&dir->lock);
-	uint64_t hold_fired = dir->sched.counts.hold_fired;
+	uint64_t full = sched->counts.full, hold_fired = sched->counts.hold_fired;
 	uint64_t bytes = lina_flow_ask(&flow->flow, now_ns);
-	bool wrong = rate_is_wrong(&dir->sched, hold_fired);
+	dir->full = sched->counts.full > full;
+	bool wrong = rate_is_wrong(sched, hold_fired);
 	if (wrong)
 		lina_rate_forget(&dir->rate);
 	pthread_mutex_unlock(&dir->lock);
@@ -229,21 +269,35 @@ void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes)
 
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_sent(&flow->flow, bytes, now_ns);
+	recount(flow);
 	pthread_mutex_unlock(&flow->dir->lock);
+}
+
+/* What bulk has left tells what the link carries, and whether it runs dry. */
+static void bulk_learn(struct lina_link_dir *dir, uint64_t left_bytes, uint64_t now_ns)
+{
+	lina_rate_left(&dir->rate, left_bytes, dir->below_bytes > 0, now_ns);
+	if (!dir->full || dir->sched.held)
+		return;
+	lina_window_seen(&dir->window, dir->below_bytes, now_ns);
+	dir->full = false;
+	dir->sched.params.window_bytes = dir->window.bytes;
 }
 
 void lina_link_below(struct lina_link_flow *flow, uint64_t bytes)
 {
 	uint64_t now_ns = lina_link_now_ns(), before = flow->flow.below_bytes;
 	struct lina_link_dir *dir = flow->dir;
+	struct lina_link *link = dir->link;
+	bool sends = dir == &link->dir[LINA_DIR_SEND];
 
 	pthread_mutex_lock(&dir->lock);
 	lina_flow_below(&flow->flow, bytes);
-	if (flow->flow.cls == LINA_CLASS_BULK)
-		lina_rate_left(&dir->rate, before > bytes ? before - bytes : 0,
-			dir->sched.below_bytes[LINA_CLASS_BULK] > 0, now_ns);
+	recount(flow);
+	if (sends && flow->flow.cls == LINA_CLASS_BULK)
+		bulk_learn(dir, before > bytes ? before - bytes : 0, now_ns);
 	uint64_t bytes_per_s = lina_rate_bytes_per_s(&dir->rate);
 	pthread_mutex_unlock(&dir->lock);
-	if (dir == &dir->link->dir[LINA_DIR_SEND] && differs(bytes_per_s, dir->link->bytes_per_s))
-		rate_set(dir->link, bytes_per_s);
+	if (sends && differs(bytes_per_s, link->bytes_per_s))
+		rate_set(link, bytes_per_s);
 }

@@ -21,6 +21,7 @@ struct lina_link_dir;
 struct lina_link_flow {
 	struct lina_flow flow;
 	struct lina_link_dir *dir;
+	uint64_t counted_bytes; /* of what is below, in the sum of the direction */
 };
 
 /* name: the interface's, for messages. config lives until close. -ENOMEM. */
