@@ -18,7 +18,7 @@ enum {
 	CHUNK_PARTS = 50,
 	WINDOW_LEAST_US = 500,
 	WINDOW_MOST_US = 1000,
-	GRANT_US = 2000, /* a grant has a way to go before it is bulk */
+	GRANT_US = 4000, /* a grant has a way to go before it is bulk */
 	RELAXED_BYTES = 512 << 10,
 	UNKNOWN_BYTES_PER_S = 125000000,
 };
@@ -270,14 +270,19 @@ void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes)
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_sent(&flow->flow, bytes, now_ns);
 	recount(flow);
+	/* Bulk wants for data or grants: what the link carries says nothing of what it could. */
+	if (flow->flow.cls == LINA_CLASS_BULK && !flow->flow.queued_bytes)
+		lina_rate_left(&flow->dir->rate, 0, false, now_ns);
 	pthread_mutex_unlock(&flow->dir->lock);
 }
 
 /* What bulk has left tells what the link carries, and whether it runs dry. */
 static void bulk_learn(struct lina_link_dir *dir, uint64_t left_bytes, uint64_t now_ns)
 {
-	lina_rate_left(&dir->rate, left_bytes, dir->below_bytes > 0, now_ns);
-	if (!dir->full || dir->sched.held)
+	bool busy = dir->full && !dir->sched.held;
+
+	lina_rate_left(&dir->rate, left_bytes, busy, now_ns);
+	if (!busy)
 		return;
 	lina_window_seen(&dir->window, dir->below_bytes, now_ns);
 	dir->full = false;

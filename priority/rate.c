@@ -17,16 +17,16 @@ static void sample_add(struct lina_rate *rate, uint64_t bytes, uint64_t ns)
 	}
 }
 
-void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool more, uint64_t now_ns)
+void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool busy, uint64_t now_ns)
 {
 	rate->left_bytes += bytes;
 	uint64_t ns = now_ns - rate->since_ns;
-	bool sampling = rate->since_ns && more;
+	bool sampling = rate->since_ns && busy;
 	if (sampling && ns < LINA_RATE_SAMPLE_NS)
 		return;
 	if (sampling && ns <= LINA_RATE_SAMPLE_MAX_NS)
 		sample_add(rate, rate->left_bytes - rate->since_bytes, ns);
-	rate->since_ns = more ? now_ns : 0;
+	rate->since_ns = busy ? now_ns : 0;
 	rate->since_bytes = rate->left_bytes;
 }
 

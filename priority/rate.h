@@ -1,6 +1,6 @@
 /*
- * What a link carries, from what is seen of bulk: how much of it has left while some of it was
- * always waiting to. Pure; constant time. Callers serialise.
+ * What a link carries, from what is seen of bulk: how much of it has left while the
+ * link was what kept more from leaving. Pure; constant time. Callers serialise.
  *
  * Other traffic makes bulk slower and nothing makes it faster than the link but chance: what leaves
  * is seen late and in bursts. So the answer goes a quarter of the way towards a faster sample, and
@@ -29,8 +29,9 @@ struct lina_rate {
 	unsigned nsamples;    /* up to LINA_RATE_FIRST_SAMPLES */
 };
 
-/* bytes have left since the last call; more: some is still waiting to. */
-void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool more, uint64_t now_ns);
+/* bytes have left since the last call. busy: it is the link that keeps more from leaving, and was
+ * all the time since the last call. */
+void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool busy, uint64_t now_ns);
 
 /* 0: not known yet. */
 uint64_t lina_rate_bytes_per_s(const struct lina_rate *rate);
