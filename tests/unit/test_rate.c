@@ -33,11 +33,11 @@ static void left(uint64_t bytes, uint64_t ns)
 	lina_rate_left(&c.rate, bytes, true, c.now_ns);
 }
 
-/* As many samples as there must be, of a rate that is a multiple of 1 MB/s. */
+/* All first samples, of a rate that is a multiple of 1 MB/s. */
 static void learn(uint64_t mbs)
 {
 	left(0, 0);
-	for (int i = 0; i < LINA_RATE_SAMPLES; i++)
+	for (int i = 0; i < LINA_RATE_FIRST_SAMPLES; i++)
 		left(mbs * TEN_MS_BYTES, 10 * MS);
 }
 
@@ -156,16 +156,15 @@ static void a_slower_sample_draws_it_a_sixteenth(void **state)
 	assert_int_equal(answer(), 15 * mb_per_s);
 }
 
-/* The samples before there is an answer draw it too. */
-static void the_first_samples_count_as_later_ones_do(void **state)
+static void of_the_first_samples_the_fastest_counts(void **state)
 {
 	(void)state;
 	left(0, 0);
-	left(1 * TEN_MS_BYTES, 10 * MS);
-	left(5 * TEN_MS_BYTES, 10 * MS);
-	left(2 * TEN_MS_BYTES, 10 * MS);
-	left(18 * TEN_MS_BYTES, 10 * MS);
-	assert_int_equal(answer(), 6 * mb_per_s);
+	for (int i = 0; i < LINA_RATE_FIRST_SAMPLES; i++)
+		left((i == 1 ? 9 : 1) * TEN_MS_BYTES, 10 * MS);
+	assert_int_equal(answer(), 9 * mb_per_s);
+	left(25 * TEN_MS_BYTES, 10 * MS); /* no longer one of the first */
+	assert_int_equal(answer(), 13 * mb_per_s);
 }
 
 /* A link that is shared half of the time is still found to be as fast as it is when it is not: the
@@ -215,7 +214,7 @@ int main(void)
 		EACH(nothing_waiting_in_the_middle_ends_a_sample),
 		EACH(a_faster_sample_draws_the_answer_a_quarter_of_the_way),
 		EACH(a_slower_sample_draws_it_a_sixteenth),
-		EACH(the_first_samples_count_as_later_ones_do),
+		EACH(of_the_first_samples_the_fastest_counts),
 		EACH(the_answer_is_a_high_quantile),
 		EACH(what_is_forgotten_is_learned_anew),
 		EACH(a_fast_link_is_counted_rightly),
