@@ -74,21 +74,3 @@ int lina_classes_read(const char *text, struct lina_class_rules *rules_p)
 		fault_log(text, &fault);
 	return err;
 }
-
-struct lina_classes lina_classes_of(
-	const struct lina_class_rules *rules, const char *comm_name, int traffic_class)
-{
-	struct lina_class_facts facts = {
-		.op = -1, .comm_name = comm_name, .traffic_class = traffic_class
-	};
-	struct lina_classes classes = { .unnamed = lina_class_rules_find(rules, &facts) };
-
-	for (facts.op = 0; facts.op < LINA_NOPS; facts.op++)
-		classes.of_op[facts.op] = lina_class_rules_find(rules, &facts);
-	return classes;
-}
-
-enum lina_class lina_classes_find(const struct lina_classes *classes, int op)
-{
-	return op >= 0 && op < LINA_NOPS ? classes->of_op[op] : classes->unnamed;
-}

@@ -3,24 +3,29 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "plugin/classes.h"
+#include "plugin/conn_facts.h"
 #include "plugin/log.h"
+#include "plugin/prof.h"
 #include "plugin/traffic.h"
 #include "plugin/transport.h"
 
 struct lina_net {
 	struct lina_net_params params;
-	struct lina_classes classes;
+	bool asks; /* the profiler, whose each transfer is */
 	pid_t pid; /* a child made by fork has copies of the sockets, but they are not its own */
 	struct lina_traffic traffic;
 	pthread_mutex_t lock;
-	LIST_HEAD(, lina_object) objects; /* listeners and connections. Guarded by lock */
-	LIST_HEAD(, lina_dial) dials;     /* Guarded by lock */
+	LIST_HEAD(, lina_object) objects;   /* listeners and connections. Guarded by lock */
+	LIST_HEAD(, lina_dial) dials;       /* Guarded by lock */
+	int nconns;                         /* Guarded by lock */
+	struct lina_conn_facts_table facts; /* empty where NCCL names operations. Guarded by lock */
 };
 
 /* What all contexts of the process share: made by the first, given back by the last. */
@@ -30,6 +35,7 @@ static struct {
 		    */
 	struct lina_config config;
 	struct lina_class_rules rules;
+	atomic_bool asks; /* a context that was opened does */
 	const struct lina_transport_ops *ops;
 	struct lina_transport *transport;
 } process = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -45,6 +51,7 @@ static int process_open(void)
 	if (err)
 		return err;
 	process.ops = &lina_tcp_ops;
+	atomic_store(&process.asks, false);
 	return 0;
 }
 
@@ -83,7 +90,10 @@ int lina_net_open(const struct lina_net_params *params, struct lina_net **net_p)
 		return err;
 	}
 	net->params = *params;
-	net->classes = lina_classes_of(&process.rules, NULL, params->traffic_class);
+	net->asks = params->profiler &&
+		    (!params->names_ops || lina_class_rules_want_name(&process.rules));
+	if (net->asks)
+		atomic_store(&process.asks, true);
 	net->pid = getpid();
 	pthread_mutex_init(&net->lock, NULL);
 	LIST_INIT(&net->objects);
@@ -166,9 +176,48 @@ int lina_net_attr_set(struct lina_net *net, const struct lina_net_attr *attr)
 	return 0;
 }
 
-static int op_of(const struct lina_net *net)
+bool lina_net_asks_profiler(void)
 {
-	return latched.net == net ? latched.op : -EINVAL;
+	return atomic_load(&process.asks);
+}
+
+/* What is known of a connection of an NCCL that says little of transfers. */
+static void facts_of_conn(struct lina_conn *conn, struct lina_class_facts *facts_p)
+{
+	struct lina_net *net = conn->object.net;
+
+	pthread_mutex_lock(&net->lock);
+	struct lina_conn_facts *known = lina_conn_facts_find(&net->facts, conn);
+	if (known) {
+		if (known->op < 0)
+			known->op = lina_op_of_regs(known->nregs);
+		if (facts_p->op < 0)
+			facts_p->op = known->op;
+		facts_p->traffic_class = known->traffic_class;
+	}
+	pthread_mutex_unlock(&net->lock);
+}
+
+/* What is known of a transfer that NCCL asks for now, on this thread. The best source first: what
+ * NCCL says of it, what its profiler knows, how its connection was set up. */
+static struct lina_class_facts facts_of(struct lina_conn *conn, void *profile)
+{
+	const struct lina_net *net = conn->object.net;
+	struct lina_class_facts facts = {
+		.op = latched.net == net ? latched.op : -ENOENT,
+		.traffic_class = net->params.traffic_class,
+	};
+
+	if (net->asks) {
+		struct lina_prof_answer answer = lina_prof_ask(net->params.profiler, profile);
+
+		facts.comm_name = answer.comm_name;
+		if (facts.op < 0)
+			facts.op = answer.op;
+	}
+	if (!net->params.names_ops)
+		facts_of_conn(conn, &facts);
+	return facts;
 }
 
 int lina_net_listen(struct lina_net *net, int dev, void *handle, struct lina_listener **listener_p)
@@ -189,11 +238,33 @@ int lina_net_listen(struct lina_net *net, int dev, void *handle, struct lina_lis
 	return 0;
 }
 
+static void traffic_log(struct lina_net *net)
+{
+	char text[512];
+
+	lina_info("communicator %" PRIx64 " sent %s", net->params.comm_id,
+		lina_traffic_text(&net->traffic, text, sizeof(text)));
+	lina_traffic_clear(&net->traffic);
+}
+
+/* The context of the ABIs that have none is closed when the library is unloaded, if ever: what it
+ * sent is told when nothing is connected any more. */
+static void conn_forget(struct lina_net *net, const struct lina_conn *conn)
+{
+	pthread_mutex_lock(&net->lock);
+	lina_conn_facts_remove(&net->facts, conn);
+	bool is_last = --net->nconns == 0;
+	pthread_mutex_unlock(&net->lock);
+	if (is_last && !net->params.names_ops && !lina_traffic_is_none(&net->traffic))
+		traffic_log(net);
+}
+
 static void conn_close(struct lina_object *object)
 {
 	struct lina_conn *conn = (struct lina_conn *)object;
 	struct lina_mr *mr;
 
+	conn_forget(object->net, conn);
 	while ((mr = LIST_FIRST(&conn->mrs))) {
 		LIST_REMOVE(mr, link);
 		(void)conn->ops->dereg(conn, mr);
@@ -201,13 +272,18 @@ static void conn_close(struct lina_object *object)
 	conn->ops->conn_close(conn);
 }
 
-static void conn_add(struct lina_net *net, struct lina_conn *conn, bool sends)
+static void conn_add(struct lina_net *net, struct lina_conn *conn, bool sends, int traffic_class)
 {
 	conn->ops = process.ops;
 	conn->sends = sends;
 	LIST_INIT(&conn->mrs);
 	conn->object.close = conn_close;
 	object_add(net, &conn->object);
+	pthread_mutex_lock(&net->lock);
+	net->nconns++;
+	if (!net->params.names_ops)
+		lina_conn_facts_add(&net->facts, conn, traffic_class);
+	pthread_mutex_unlock(&net->lock);
 }
 
 static struct lina_dial *dial_find(struct lina_net *net, uint64_t ticket)
@@ -281,7 +357,6 @@ int lina_net_connect(
 	struct lina_dial *dial;
 	struct lina_conn *conn;
 
-	(void)traffic_class; /* tcp has one class: first come, first served */
 	int err = dev_check(dev);
 	if (!err)
 		err = dial_get(net, dev, handle, &dial);
@@ -296,7 +371,7 @@ int lina_net_connect(
 	dial_remove(net, dial);
 	if (err)
 		return err;
-	conn_add(net, conn, true);
+	conn_add(net, conn, true, traffic_class);
 	*conn_p = conn;
 	return 0;
 }
@@ -312,17 +387,9 @@ int lina_net_accept(struct lina_listener *listener, struct lina_conn **conn_p)
 	}
 	if (err)
 		return err;
-	conn_add(listener->object.net, conn, false);
+	conn_add(listener->object.net, conn, false, LINA_TRAFFIC_CLASS_UNSET);
 	*conn_p = conn;
 	return 0;
-}
-
-static void traffic_log(const struct lina_net *net)
-{
-	char text[512];
-
-	lina_info("communicator %" PRIx64 " sent %s", net->params.comm_id,
-		lina_traffic_text(&net->traffic, text, sizeof(text)));
 }
 
 int lina_net_close(struct lina_net *net)
@@ -335,7 +402,8 @@ int lina_net_close(struct lina_net *net)
 		dial_remove(net, dial);
 	while ((object = LIST_FIRST(&net->objects)))
 		object_close(object);
-	traffic_log(net);
+	if (net->params.names_ops)
+		traffic_log(net);
 	pthread_mutex_destroy(&net->lock);
 	free(net);
 	process_put();
@@ -350,9 +418,13 @@ int lina_net_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uin
 	int err = conn->ops->reg(conn, data, bytes, type, offset, fd, &mr);
 	if (err)
 		return err;
-	pthread_mutex_lock(&conn->object.net->lock);
+	struct lina_net *net = conn->object.net;
+	pthread_mutex_lock(&net->lock);
 	LIST_INSERT_HEAD(&conn->mrs, mr, link);
-	pthread_mutex_unlock(&conn->object.net->lock);
+	struct lina_conn_facts *facts = lina_conn_facts_find(&net->facts, conn);
+	if (facts && facts->op < 0)
+		facts->nregs++;
+	pthread_mutex_unlock(&net->lock);
 	*mr_p = mr;
 	return 0;
 }
@@ -370,15 +442,13 @@ int lina_net_dereg(struct lina_conn *conn, struct lina_mr *mr)
 int lina_net_send(struct lina_conn *conn, void *data, size_t bytes, int tag, struct lina_mr *mr,
 	void *profile, struct lina_request **request_p)
 {
-	(void)profile;
 	if (!conn->sends)
 		return -EINVAL;
-	struct lina_net *net = conn->object.net;
-	int op = op_of(net);
-	enum lina_class cls = lina_classes_find(&net->classes, op);
+	struct lina_class_facts facts = facts_of(conn, profile);
+	enum lina_class cls = lina_class_rules_find(&process.rules, &facts);
 	int err = conn->ops->send(conn, cls, data, bytes, tag, mr, request_p);
 	if (!err && *request_p)
-		lina_traffic_add(&net->traffic, op, cls, bytes);
+		lina_traffic_add(&conn->object.net->traffic, facts.op, cls, bytes);
 	return err;
 }
 
@@ -386,14 +456,14 @@ int lina_net_recv(struct lina_conn *conn, int n, void *const *data, const size_t
 	const int *tags, struct lina_mr *const *mrs, void *const *profiles,
 	struct lina_request **request_p)
 {
-	(void)profiles;
 	if (conn->sends || n < 1 || n > LINA_RECVS_MAX) {
 		lina_warn("receive of %d buffers: 1 to %d, on a receiving connection", n,
 			LINA_RECVS_MAX);
 		return -EINVAL;
 	}
-	struct lina_net *net = conn->object.net;
-	enum lina_class cls = lina_classes_find(&net->classes, op_of(net));
+	/* NCCL groups receives of one operation only. */
+	struct lina_class_facts facts = facts_of(conn, profiles ? profiles[0] : NULL);
+	enum lina_class cls = lina_class_rules_find(&process.rules, &facts);
 	return conn->ops->recv(conn, cls, n, data, bytes, tags, mrs, request_p);
 }
 

@@ -72,6 +72,7 @@ struct lina_request;  /* a transfer on its way */
 
 struct lina_net_params {
 	uint64_t comm_id;  /* ncclComm's hash, 0 before net v11 */
+	bool names_ops;    /* lina_net_attr_set will say what transfers are of: net v11 on */
 	int traffic_class; /* LINA_TRAFFIC_CLASS_UNSET unless the user set one */
 	lina_prof_fn *profiler;
 	lina_log_fn *log; /* where messages go from now on; NULL: as before */
@@ -94,6 +95,10 @@ int lina_net_props_get(int dev, struct lina_net_props *props_p);
 
 /* Latched for the calling thread until its next call. */
 int lina_net_attr_set(struct lina_net *net, const struct lina_net_attr *attr);
+
+/* Whether a context that is open wants to ask NCCL's profiler whose its transfers are: those that
+ * are not told the operation, and all where a rule asks for the name of a communicator. */
+bool lina_net_asks_profiler(void);
 
 /* Starts to listen on dev. handle (LINA_HANDLE_BYTES) is for the peer: it holds an address and a
  * secret without which nobody is let in. */

@@ -313,6 +313,7 @@ static ncclResult_t recv_v10(void *conn, int n, void **data, size_t *bytes, int 
 	{                                                                                         \
 		const struct lina_net_params params = {                                           \
 			.comm_id = comm_id,                                                       \
+			.names_ops = true,                                                        \
 			.traffic_class =                                                          \
 				config != NULL ? config->trafficClass : LINA_TRAFFIC_CLASS_UNSET, \
 			.profiler = (lina_prof_fn *)profiler,                                     \

@@ -34,6 +34,7 @@ static int open_locked(lina_log_fn *log, lina_prof_fn *profiler)
 {
 	const struct lina_net_params params = {
 		.comm_id = 0,
+		.names_ops = false,
 		.traffic_class = LINA_TRAFFIC_CLASS_UNSET,
 		.profiler = profiler,
 		.log = log,

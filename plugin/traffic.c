@@ -11,6 +11,25 @@ void lina_traffic_add(struct lina_traffic *traffic, int op, enum lina_class cls,
 	atomic_fetch_add_explicit(&traffic->sent[row][cls].bytes, bytes, memory_order_relaxed);
 }
 
+bool lina_traffic_is_none(const struct lina_traffic *traffic)
+{
+	for (int row = 0; row <= LINA_NOPS; row++)
+		for (enum lina_class cls = LINA_CLASS_LATENCY; cls < LINA_NCLASSES; cls++)
+			if (atomic_load(&traffic->sent[row][cls].messages) != 0)
+				return false;
+	return true;
+}
+
+void lina_traffic_clear(struct lina_traffic *traffic)
+{
+	for (int row = 0; row <= LINA_NOPS; row++) {
+		for (enum lina_class cls = LINA_CLASS_LATENCY; cls < LINA_NCLASSES; cls++) {
+			atomic_store(&traffic->sent[row][cls].messages, 0);
+			atomic_store(&traffic->sent[row][cls].bytes, 0);
+		}
+	}
+}
+
 /* Returns where the text goes on, which may be beyond its end. */
 static size_t cell_append(const struct lina_traffic *traffic, int row, enum lina_class cls,
 	char *text, size_t text_bytes, size_t at)

@@ -6,6 +6,7 @@
 #define LINA_PLUGIN_TRAFFIC_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,10 @@ struct lina_traffic {
 
 /* op: a lina_op, or anything else where NCCL did not say. cls: as it was sent. */
 void lina_traffic_add(struct lina_traffic *traffic, int op, enum lina_class cls, size_t bytes);
+
+bool lina_traffic_is_none(const struct lina_traffic *traffic);
+/* Nothing was sent. What is added meanwhile may be lost. */
+void lina_traffic_clear(struct lina_traffic *traffic);
 
 /* "alltoall 12 messages 393216 bytes (latency), ..." of all that is not zero, in text, which is
  * returned; cut where it does not fit; "nothing" if all is zero. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <strings.h>
 
 static const char *const class_names[LINA_NCLASSES] = {
 	[LINA_CLASS_LATENCY] = "latency",
@@ -24,6 +25,7 @@ static const struct {
 	[LINA_OP_SCATTER] = { "scatter", LINA_CLASS_LATENCY },
 	[LINA_OP_GATHER] = { "gather", LINA_CLASS_LATENCY },
 	[LINA_OP_ALLGATHERV] = { "allgatherv", LINA_CLASS_BULK },
+	[LINA_OP_COLLECTIVE] = { "collective", LINA_CLASS_BULK },
 };
 
 const char *lina_class_name(enum lina_class cls)
@@ -36,9 +38,17 @@ const char *lina_op_name(enum lina_op op)
 	return (unsigned)op < LINA_NOPS ? ops[op].name : NULL;
 }
 
-int lina_op_of_mask(uint32_t mask)
+int lina_op_named(const char *name)
 {
 	for (int op = 0; op < LINA_NOPS; op++)
+		if (strcasecmp(name, ops[op].name) == 0)
+			return op;
+	return -EINVAL;
+}
+
+int lina_op_of_mask(uint32_t mask)
+{
+	for (int op = 0; op < LINA_NOPS_NCCL; op++)
 		if (mask == UINT32_C(1) << op)
 			return op;
 	return -EINVAL;

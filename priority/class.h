@@ -28,6 +28,10 @@ enum lina_op {
 	LINA_OP_SCATTER,
 	LINA_OP_GATHER,
 	LINA_OP_ALLGATHERV,
+	LINA_NOPS_NCCL,
+	/* Ours, where NCCL does not say more: some collective, any of the above that is not made of
+	 * sends and receives. */
+	LINA_OP_COLLECTIVE = LINA_NOPS_NCCL,
 	LINA_NOPS
 };
 
@@ -40,6 +44,10 @@ const char *lina_class_name(enum lina_class cls);
 /* "alltoall", "allreduce", ...: NCCL's function name in small letters, without "nccl". NULL for no
  * operation. */
 const char *lina_op_name(enum lina_op op);
+
+/* The operation of that name, in small or capital letters ("AllReduce" as NCCL's profiler says it).
+ * -EINVAL: none. */
+int lina_op_named(const char *name);
 
 /* The operation of a mask, or -EINVAL where the mask has none, several or unknown bits: a
  * connection that serves many operations, or an NCCL that has learned new ones. */

@@ -82,13 +82,15 @@ void job_need_cuda(const char *file, int line, const char *call, int result)
 /* ---- starting ----------------------------------------------------------------------------------
  */
 
-enum { OPTION_PLUGIN = 0x100, OPTION_NETWORK };
+enum { OPTION_PLUGIN = 0x100, OPTION_ABI, OPTION_NETWORK };
 
 static const struct argp_option job_options[] = {
 	{ "plugin", OPTION_PLUGIN, "NAME", 0,
 		"Net plugin, a path or what NCCL finds by name (default: NCCL's own socket "
 		"transport)",
 		9 },
+	{ "abi", OPTION_ABI, "N", 0,
+		"Net ABI that NCCL must load it by (default: the newest that both have)", 9 },
 	{ "network", OPTION_NETWORK, "NAME", 0,
 		"What NCCL must say it uses (default: lina with --plugin, else Socket)", 9 },
 	{ 0 },
@@ -101,6 +103,9 @@ static error_t parse_job(int key, char *text, struct argp_state *state)
 	switch (key) {
 	case OPTION_PLUGIN:
 		job->plugin = text;
+		return 0;
+	case OPTION_ABI:
+		job->abi = atoi(text);
 		return 0;
 	case OPTION_NETWORK:
 		job->network = text;
@@ -198,7 +203,8 @@ void job_barrier(const struct job *job, const char *name)
 /* ---- communicators
  * --------------------------------------------------------------------------------- */
 
-ncclResult_t job_try_comm(struct job *job, const char *name, ncclComm_t *comm_p)
+ncclResult_t job_try_comm_config(
+	struct job *job, const char *name, ncclConfig_t *config, ncclComm_t *comm_p)
 {
 	char what[JOB_NAME_BYTES + 8];
 	ncclUniqueId id;
@@ -211,10 +217,15 @@ ncclResult_t job_try_comm(struct job *job, const char *name, ncclComm_t *comm_p)
 	} else {
 		job_ask(job, what, &id, sizeof(id));
 	}
-	ncclResult_t result = ncclCommInitRank(&comm, job->nranks, id, job->rank);
+	ncclResult_t result = ncclCommInitRankConfig(&comm, job->nranks, id, job->rank, config);
 	if (result == ncclSuccess)
 		*comm_p = comm;
 	return result;
+}
+
+ncclResult_t job_try_comm(struct job *job, const char *name, ncclComm_t *comm_p)
+{
+	return job_try_comm_config(job, name, NULL, comm_p);
 }
 
 ncclComm_t job_comm(struct job *job, const char *name)
@@ -311,9 +322,11 @@ static void network_line(const char *line, void *arg)
 		memcpy(networks->wrong, name, sizeof(name));
 }
 
-/* The newest net ABI that this release of NCCL has and the plugin under test exports. */
-static int expected_abi(void)
+int job_abi(const struct job *job)
 {
+	if (job->abi != 0)
+		return job->abi;
+	/* The newest that this release of NCCL has and the plugin exports. */
 	return NCCL_VERSION_CODE >= 23000 ? 12 : NCCL_VERSION_CODE >= 22800 ? 11 : 8;
 }
 
@@ -329,8 +342,7 @@ void job_check_network(const struct job *job)
 		FAIL("NCCL does not say which network it uses");
 	if (job->plugin == NULL || strcmp(job->network, "lina") != 0)
 		return;
-	snprintf(
-		loaded, sizeof(loaded), "Loaded net plugin %s (v%d)", job->network, expected_abi());
+	snprintf(loaded, sizeof(loaded), "Loaded net plugin %s (v%d)", job->network, job_abi(job));
 	/* NCCL 2.22 says nothing when it finds the version that it looks for first. */
 	if (NCCL_VERSION_CODE >= 22300 && job_count_log(job, loaded) == 0)
 		FAIL("NCCL's log does not have '%s'", loaded);

@@ -21,11 +21,12 @@ struct job {
 	int rank, nranks;
 	const char *rendezvous_dir; /* shared by the ranks of this run alone */
 	const char *plugin;         /* path of the net plugin; NULL: NCCL's own sockets */
+	int abi;                    /* net ABI that NCCL must load it by; 0: the newest of both */
 	const char *network;        /* the name NCCL must say that it uses; NULL: any */
 	char log_path[PATH_MAX];    /* NCCL's own log of this rank */
 };
 
-/* --plugin PATH and --network NAME; the input is the struct job. For argp's children. */
+/* --plugin PATH, --abi N and --network NAME; the input is the struct job. For argp's children. */
 extern const struct argp job_argp;
 
 /* Reads what the launcher set and sets what NCCL reads: call it before NCCL's first function. */
@@ -37,10 +38,16 @@ ncclComm_t job_comm(struct job *job, const char *name);
 
 /* The same, but returns NCCL's error; *comm_p is written only on success. */
 ncclResult_t job_try_comm(struct job *job, const char *name, ncclComm_t *comm_p);
+/* With a configuration, which may be NULL. */
+ncclResult_t job_try_comm_config(
+	struct job *job, const char *name, ncclConfig_t *config, ncclComm_t *comm_p);
 
 /* Fails unless the log says that NCCL runs every communicator over job->network and, when there is
- * a plugin, that it loaded it by the newest ABI that both sides know. */
+ * a plugin, that it loaded it by job_abi(). */
 void job_check_network(const struct job *job);
+
+/* The net ABI that NCCL must load the plugin by. */
+int job_abi(const struct job *job);
 
 /* How many lines of NCCL's log have the text. */
 int job_count_log(const struct job *job, const char *text);

@@ -33,8 +33,8 @@ static void each_bit_is_one_operation(void **state)
 	};
 
 	(void)state;
-	assert_int_equal(LINA_NOPS, sizeof(rows) / sizeof(*rows));
-	for (size_t i = 0; i < LINA_NOPS; i++) {
+	assert_int_equal(LINA_NOPS_NCCL, sizeof(rows) / sizeof(*rows));
+	for (size_t i = 0; i < LINA_NOPS_NCCL; i++) {
 		int op = lina_op_of_mask(UINT32_C(1) << rows[i].bit);
 		assert_int_equal(op, rows[i].bit);
 		assert_string_equal(lina_op_name((enum lina_op)op), rows[i].name);
@@ -49,10 +49,25 @@ static void other_masks_are_no_operation(void **state)
 	assert_int_equal(lina_op_of_mask(0), -EINVAL);
 	assert_int_equal(lina_op_of_mask(UINT32_MAX), -EINVAL); /* as at connect time */
 	assert_int_equal(lina_op_of_mask(0x140), -EINVAL);
-	assert_int_equal(lina_op_of_mask(UINT32_C(1) << LINA_NOPS), -EINVAL);
+	assert_int_equal(lina_op_of_mask(UINT32_C(1) << LINA_NOPS_NCCL), -EINVAL);
 	assert_null(lina_op_name(LINA_NOPS));
 	assert_null(lina_class_name(LINA_NCLASSES));
 	assert_int_equal(lina_class_of_op(LINA_NOPS), LINA_CLASS_BULK);
+}
+
+/* As NCCL's profiler names its functions. */
+static void operations_are_found_by_name(void **state)
+{
+	(void)state;
+	assert_int_equal(lina_op_named("AlltoAll"), LINA_OP_ALLTOALL);
+	assert_int_equal(lina_op_named("SendRecv"), LINA_OP_SENDRECV);
+	assert_int_equal(lina_op_named("allgather"), LINA_OP_ALLGATHER);
+	assert_int_equal(lina_op_named("AllGatherV"), LINA_OP_ALLGATHERV);
+	assert_int_equal(lina_op_named("Invalid"), -EINVAL);
+	assert_int_equal(lina_op_named("AllReduce "), -EINVAL);
+	assert_int_equal(lina_op_named(""), -EINVAL);
+	assert_int_equal(lina_class_of_op(LINA_OP_COLLECTIVE), LINA_CLASS_BULK);
+	assert_string_equal(lina_op_name(LINA_OP_COLLECTIVE), "collective");
 }
 
 static void traffic_is_counted_by_operation_and_class(void **state)
@@ -79,6 +94,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_bit_is_one_operation),
 		cmocka_unit_test(other_masks_are_no_operation),
+		cmocka_unit_test(operations_are_found_by_name),
 		cmocka_unit_test(traffic_is_counted_by_operation_and_class),
 	};
 

@@ -131,7 +131,8 @@ static void what_is_not_understood_is_named(void **state)
 	static const struct {
 		const char *text, *word, *says;
 	} rows[] = {
-		{ "alltoal=latency", "'alltoal'", "alltoall, scatter, gather, allgatherv, comm:" },
+		{ "alltoal=latency", "'alltoal'",
+			"alltoall, scatter, gather, allgatherv, collective, comm:" },
 		{ "send=bulk,All=bulk", "'All'", "traffic:NUMBER, all" },
 		{ "=bulk", "''", "no such operation or key" },
 		{ "all=fast", "'fast'", "no such class; there are: latency, bulk" },
@@ -214,26 +215,6 @@ static void patterns_match_as_in_the_shell(void **state)
 	}
 }
 
-static void table_is_the_rules_worked_out(void **state)
-{
-	const struct lina_class_rules rules =
-		rules_of("send=bulk,comm:ep*=latency,traffic:2=latency");
-	struct lina_classes classes = lina_classes_of(&rules, NULL, -1);
-
-	(void)state;
-	assert_int_equal(lina_classes_find(&classes, LINA_OP_SEND), LINA_CLASS_BULK);
-	assert_int_equal(lina_classes_find(&classes, LINA_OP_ALLTOALL), LINA_CLASS_LATENCY);
-	assert_int_equal(lina_classes_find(&classes, LINA_OP_ALLREDUCE), LINA_CLASS_BULK);
-	assert_int_equal(lina_classes_find(&classes, -1), LINA_CLASS_BULK);
-	assert_int_equal(lina_classes_find(&classes, LINA_NOPS), LINA_CLASS_BULK);
-	classes = lina_classes_of(&rules, NULL, 2);
-	assert_int_equal(lina_classes_find(&classes, LINA_OP_SEND), LINA_CLASS_BULK);
-	assert_int_equal(lina_classes_find(&classes, LINA_OP_ALLREDUCE), LINA_CLASS_LATENCY);
-	assert_int_equal(lina_classes_find(&classes, -1), LINA_CLASS_LATENCY);
-	classes = lina_classes_of(&rules, "ep0", -1);
-	assert_int_equal(lina_classes_find(&classes, LINA_OP_ALLREDUCE), LINA_CLASS_LATENCY);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,7 +227,6 @@ int main(void)
 		cmocka_unit_test(what_is_not_understood_is_named),
 		cmocka_unit_test(there_is_room_for_so_many),
 		cmocka_unit_test(patterns_match_as_in_the_shell),
-		cmocka_unit_test(table_is_the_rules_worked_out),
 	};
 
 	return cmocka_run_group_tests_name("class rules", tests, NULL, NULL);

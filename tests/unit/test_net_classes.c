@@ -38,7 +38,10 @@ static void keep_summary(
 static struct lina_net *open_net(const char *rules, uint64_t comm_id, int traffic_class)
 {
 	const struct lina_net_params params = {
-		.comm_id = comm_id, .traffic_class = traffic_class, .log = keep_summary
+		.comm_id = comm_id,
+		.names_ops = true,
+		.traffic_class = traffic_class,
+		.log = keep_summary,
 	};
 	struct lina_net *net;
 
