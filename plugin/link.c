@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "plugin/log.h"
+#include "priority/fit.h"
 #include "priority/rate.h"
 #include "priority/window.h"
 
@@ -14,8 +15,9 @@ enum {
 	NAME_BYTES = 32,
 	CHUNK_MIN_BYTES = 16 << 10,
 	CHUNK_MAX_BYTES = 1 << 20,
-	CHUNK_FIXED_US = 6,
-	CHUNK_PARTS = 50,
+	OVERHEAD_PERMILLE = 20,
+	COST_SAMPLES = 256, /* that the cost is learned from */
+	UNKNOWN_COST_NS = 6000,
 	WINDOW_LEAST_US = 500,
 	WINDOW_MOST_US = 1000,
 	GRANT_US = 4000, /* a grant has a way to go before it is bulk */
@@ -28,6 +30,7 @@ struct lina_link_dir {
 	struct lina_sched sched; /* Guarded by lock */
 	/* Of what this end sends. Guarded by lock. */
 	struct lina_rate rate;
+	struct lina_fit cost; /* of handing down a chunk */
 	struct lina_window window;
 	uint64_t below_bytes; /* of bulk flows with something queued: what others were last seen to
 			       * have below is old */
@@ -59,6 +62,13 @@ static uint64_t between(uint64_t least, uint64_t value, uint64_t most)
 	return value < most ? value : most;
 }
 
+static uint32_t byte_ps(uint64_t bytes_per_s)
+{
+	uint64_t ps = UINT64_C(1000000000000) / bytes_per_s;
+
+	return (uint32_t)between(1, ps, UINT32_MAX);
+}
+
 /* Of what the link carries in us microseconds; a rate that is not known is taken for 1 Gbit/s. */
 static uint64_t carried_bytes(const struct lina_link *link, uint64_t us)
 {
@@ -67,14 +77,21 @@ static uint64_t carried_bytes(const struct lina_link *link, uint64_t us)
 	return (per_s ? per_s : UNKNOWN_BYTES_PER_S) * us / 1000000;
 }
 
-/* The chunk that spends CHUNK_FIXED_US, a system call and what goes with it, on no more than
- * 1/CHUNK_PARTS of its time on the link. */
+/* The smallest chunk that spends no more than OVERHEAD_PERMILLE of its time on the link on what it
+ * costs besides its bytes, a system call and what goes with it; but some must fit the window. */
 static uint64_t chunk_bytes(const struct lina_link *link)
 {
+	const uint64_t per_s = link->bytes_per_s;
+	struct lina_line line;
+
 	if (link->config->chunk_bytes)
 		return (uint64_t)link->config->chunk_bytes;
-	return between(CHUNK_MIN_BYTES, carried_bytes(link, CHUNK_FIXED_US * CHUNK_PARTS),
-		CHUNK_MAX_BYTES);
+	if (lina_fit_line(&link->dir[LINA_DIR_SEND].cost, &line))
+		line.alpha_ns = UNKNOWN_COST_NS;
+	line.byte_ps = byte_ps(per_s ? per_s : UNKNOWN_BYTES_PER_S);
+	uint64_t most =
+		between(CHUNK_MIN_BYTES, carried_bytes(link, WINDOW_LEAST_US), CHUNK_MAX_BYTES);
+	return between(CHUNK_MIN_BYTES, lina_line_chunk_bytes(&line, OVERHEAD_PERMILLE), most);
 }
 
 static void window_bound(struct lina_link *link)
@@ -109,7 +126,7 @@ static struct lina_sched_params params_of(
 		.relaxed_chunk_bytes = relaxed / 2 > chunk ? relaxed / 2 : chunk,
 		.relaxed_window_bytes = relaxed,
 		.share_percent = (uint32_t)config->bulk_share_percent,
-		.byte_ps = per_s ? (uint32_t)(1000000000000 / per_s) : 0,
+		.byte_ps = per_s ? byte_ps(per_s) : 0,
 	};
 }
 
@@ -154,6 +171,7 @@ int lina_link_open(const struct lina_config *config, const char *name, struct li
 	link->config = config;
 	pthread_mutex_init(&link->lock, NULL);
 	strncpy(link->name, name, sizeof(link->name) - 1);
+	lina_fit_init(&link->dir[LINA_DIR_SEND].cost, COST_SAMPLES);
 	lina_window_init(&link->dir[LINA_DIR_SEND].window, UINT32_MAX);
 	window_bound(link);
 	for (int i = 0; i < LINA_NDIRS; i++) {
@@ -273,6 +291,13 @@ void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes)
 	/* Bulk wants for data or grants: what the link carries says nothing of what it could. */
 	if (flow->flow.cls == LINA_CLASS_BULK && !flow->flow.queued_bytes)
 		lina_rate_left(&flow->dir->rate, 0, false, now_ns);
+	pthread_mutex_unlock(&flow->dir->lock);
+}
+
+void lina_link_cost(struct lina_link_flow *flow, uint64_t bytes, uint64_t ns)
+{
+	pthread_mutex_lock(&flow->dir->lock);
+	lina_fit_add(&flow->dir->cost, bytes, ns);
 	pthread_mutex_unlock(&flow->dir->lock);
 }
 

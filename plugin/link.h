@@ -43,6 +43,8 @@ void lina_link_drop(struct lina_link_flow *flow);
 void lina_link_post(struct lina_link_flow *flow, uint64_t bytes);
 uint64_t lina_link_ask(struct lina_link_flow *flow);
 void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes);
+/* Handing a chunk of bytes down took ns: the chunk follows from what it costs besides its bytes. */
+void lina_link_cost(struct lina_link_flow *flow, uint64_t bytes, uint64_t ns);
 void lina_link_below(struct lina_link_flow *flow, uint64_t bytes); /* may change chunk and window */
 
 #endif

@@ -169,7 +169,8 @@ static void lane_take(
 	lina_data_encode(&frame, lane->head);
 	lane->request = r;
 	lane->head_left = sizeof(lane->head);
-	lane->payload = r->data + r->cut;
+	lane->loaded_ns = lina_link_now_ns();
+	lane->payload = lane->chunk = r->data + r->cut;
 	lane->payload_left = n;
 	r->cut += n;
 	r->chunks++;
@@ -207,6 +208,16 @@ static void latency_sent(struct tcp_sender *s, size_t bytes)
 	lina_link_sent(flow, bytes);
 }
 
+static void chunk_cost(
+	struct tcp_sender *s, const struct send_lane *lane, const struct send_request *r)
+{
+	size_t bytes = (size_t)(lane->payload - lane->chunk);
+
+	if (r->cls == LINA_CLASS_BULK && lane->loaded_ns)
+		lina_link_cost(
+			&s->flow[LINA_CLASS_BULK], bytes, lina_link_now_ns() - lane->loaded_ns);
+}
+
 static void lane_sent(struct tcp_sender *s, struct send_lane *lane, size_t n)
 {
 	struct send_request *r = lane->request;
@@ -220,6 +231,7 @@ static void lane_sent(struct tcp_sender *s, struct send_lane *lane, size_t n)
 	if (lane->head_left || lane->payload_left)
 		return;
 	lane->request = NULL;
+	chunk_cost(s, lane, r);
 	if (--r->chunks == 0 && r->cut == r->bytes)
 		r->state = SEND_DONE;
 }
@@ -237,8 +249,10 @@ static int lane_push(struct tcp_sender *s, struct send_lane *lane, int fd)
 			{ lane->payload, lane->payload_left },
 		};
 		ssize_t n = lina_sock_send(fd, iov, 2);
-		if (n == -EAGAIN)
+		if (n == -EAGAIN) {
+			lane->loaded_ns = 0;
 			return 0;
+		}
 		if (n < 0)
 			return tcp_sender_fail(s, (int)n);
 		s->conn.idle = 0;

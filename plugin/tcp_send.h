@@ -44,9 +44,10 @@ struct early {
 /* One chunk on its way through one lane. */
 struct send_lane {
 	struct send_request *request; /* NULL: free */
+	uint64_t loaded_ns;           /* when; 0: the kernel did not take it at once */
 	uint8_t head[LINA_DATA_HEAD_BYTES];
 	size_t head_left;
-	uint8_t *payload;
+	uint8_t *chunk, *payload; /* its first byte, and the next to go */
 	size_t payload_left;
 };
 
