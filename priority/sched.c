@@ -24,6 +24,7 @@ void lina_sched_init(struct lina_sched *sched, const struct lina_sched_params *p
 {
 	memset(sched, 0, sizeof(*sched));
 	sched->params = *params;
+	sched->turn = 1;
 }
 
 void lina_sched_tune(struct lina_sched *sched, const struct lina_sched_params *params)
@@ -112,6 +113,7 @@ void lina_flow_drop(struct lina_flow *flow)
 
 	queued_take(flow, flow->queued_bytes);
 	lina_flow_below(flow, 0);
+	flow->turn = 0;
 	if (!s->latency_queued_bytes)
 		s->stalled = false; /* what did not move is gone; the next may well move */
 	if (!s->nbulk)
@@ -146,12 +148,23 @@ static void latency_sent(struct lina_sched *s, uint64_t bytes, uint64_t now_ns)
 	s->stalled = false;
 }
 
+static void pass_take(struct lina_flow *flow, uint64_t bytes)
+{
+	struct lina_sched *s = flow->sched;
+
+	if (!s->held || !s->pass_bytes)
+		return;
+	s->pass_bytes -= min_u64(s->pass_bytes, bytes);
+	s->turn += flow->turn == s->turn;
+	flow->turn = s->turn;
+}
+
 static void bulk_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 {
 	struct lina_sched *s = flow->sched;
 
 	lina_flow_below(flow, flow->below_bytes + bytes);
-	s->pass_bytes -= min_u64(s->pass_bytes, bytes);
+	pass_take(flow, bytes);
 	s->waited_since_ns = now_ns;
 	if (s->held && !s->nbulk)
 		hold_end(s, now_ns);
@@ -195,6 +208,20 @@ static void bounds_check(struct lina_sched *s, uint64_t now_ns)
 		return;
 	}
 	s->pass_bytes += s->params.chunk_bytes;
+	s->fired_ns = now_ns;
+}
+
+/* Whether a flow may take what the bounds let through, or has to leave it to others. */
+static bool has_turn(const struct lina_flow *flow, uint64_t now_ns)
+{
+	const struct lina_sched *s = flow->sched;
+	uint64_t chunk_ns = earn_ns(s), wait_ns = s->params.hold_max_ns;
+
+	if (flow->turn != s->turn || s->nbulk == 1)
+		return true;
+	if (chunk_ns)
+		wait_ns = min_u64(wait_ns, chunk_ns);
+	return now_ns - s->fired_ns >= wait_ns / 4;
 }
 
 /* Latency work that had the whole of a hold to move and did not. */
@@ -215,8 +242,10 @@ static bool is_relaxed(const struct lina_sched *s, uint64_t now_ns)
 /* How much bulk may go as far as latency work is concerned, where less than least_bytes is of no
  * use. */
 static uint64_t allowed(
-	struct lina_sched *s, uint64_t chunk_bytes, uint64_t least_bytes, uint64_t now_ns)
+	const struct lina_flow *flow, uint64_t chunk_bytes, uint64_t least_bytes, uint64_t now_ns)
 {
+	struct lina_sched *s = flow->sched;
+
 	if (s->held && has_stalled(s, now_ns)) {
 		s->stalled = true;
 		s->counts.stall_fired++;
@@ -226,7 +255,7 @@ static uint64_t allowed(
 			hold_begin(s, now_ns);
 		if (s->pass_bytes < least_bytes)
 			bounds_check(s, now_ns);
-		return min_u64(s->pass_bytes, chunk_bytes);
+		return has_turn(flow, now_ns) ? min_u64(s->pass_bytes, chunk_bytes) : 0;
 	}
 	if (s->held)
 		hold_end(s, now_ns);
@@ -255,7 +284,7 @@ uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns)
 		window = max_u64(window, s->params.relaxed_window_bytes);
 	}
 	uint64_t least = min_u64(flow->queued_bytes, (chunk + 1) / 2);
-	uint64_t bytes = allowed(s, chunk, least, now_ns);
+	uint64_t bytes = allowed(flow, chunk, least, now_ns);
 	if (bytes < least)
 		return 0;
 	uint64_t room = window_room(flow, window, chunk);

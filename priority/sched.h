@@ -27,7 +27,9 @@
  *   - stall: where no latency work moved for hold_max_ns of a hold, the link is not what it waits
  *     for; perhaps the very bulk that is held is. It does not count as pending any more until it
  *     moves.
- * So every hold ends, and what was granted is never taken back.
+ * Where several bulk flows wait, one that has had a chunk in this turn leaves the next to the
+ * others for a quarter of the time that it took to come; if nobody wants it, a new turn begins. So
+ * every hold ends, and what was granted is never taken back.
  */
 #ifndef LINA_PRIORITY_SCHED_H
 #define LINA_PRIORITY_SCHED_H
@@ -80,6 +82,8 @@ struct lina_sched {
 	uint64_t waited_since_ns; /* the same, or when bulk last sent something */
 	uint64_t earned_since_ns; /* what it earned by share since then has not been let through */
 	uint64_t pass_bytes;      /* what the bounds let through that nobody has taken yet */
+	uint64_t fired_ns;        /* when a bound last let something through */
+	uint32_t turn;            /* in which each flow takes it once */
 	struct lina_sched_counts counts;
 };
 
@@ -88,6 +92,7 @@ struct lina_flow {
 	enum lina_class cls;
 	uint64_t queued_bytes;
 	uint64_t below_bytes;
+	uint32_t turn; /* in which it last took what a bound let through; 0: never */
 };
 
 void lina_sched_init(struct lina_sched *sched, const struct lina_sched_params *params);

@@ -226,6 +226,44 @@ static uint64_t pass_bytes(const struct twin *t, const struct twin_event *hold)
 	return bytes;
 }
 
+/* Of the flows that waited, which of them this one has to let go first: whether in the turn that is
+ * on it took already. A turn ends when one takes again. */
+static bool had_turn(const struct twin *t, int flow)
+{
+	int turn = 1, in[TWIN_FLOWS] = { 0 };
+
+	for (const struct twin_event *e = t->event; e <= last(t); e++) {
+		if (e->kind == TWIN_DROP)
+			in[e->flow] = 0;
+		if (!e->took)
+			continue;
+		if (in[e->flow] == turn)
+			turn++;
+		in[e->flow] = turn;
+	}
+	return in[flow] == turn;
+}
+
+/* Since what is there to take was let through. */
+static uint64_t fired_ns(const struct twin *t)
+{
+	const struct twin_event *e = last(t);
+
+	while (e > t->event && !e->share_fired && !e->hold_fired)
+		e--;
+	return e->now_ns;
+}
+
+/* It is left to others for a quarter of the shorter of the times that the bounds take. */
+static bool is_left_to_others(const struct twin *t, int flow, uint64_t since_ns, uint64_t now_ns)
+{
+	uint64_t hold_ns = last(t)->params.hold_max_ns, chunk_ns = earn_ns(&last(t)->params);
+
+	if (last(t)->nbulk == 1 || !had_turn(t, flow))
+		return false;
+	return now_ns - since_ns < least(hold_ns, chunk_ns > 0 ? chunk_ns : hold_ns) / 4;
+}
+
 /* --- answers --- */
 
 static bool has_stalled(const struct twin *t, const struct twin_event *hold, uint64_t now_ns)
@@ -237,8 +275,8 @@ static bool has_stalled(const struct twin *t, const struct twin_event *hold, uin
 }
 
 /* What bulk may take while latency work is pending. */
-static uint64_t held_ask(const struct twin *t, const struct twin_event *hold, uint64_t wanted,
-	struct twin_event *verdict)
+static uint64_t held_ask(const struct twin *t, int flow, const struct twin_event *hold,
+	uint64_t wanted, struct twin_event *verdict)
 {
 	const struct lina_sched_params *params = &last(t)->params;
 	uint64_t now_ns = verdict->now_ns;
@@ -252,9 +290,10 @@ static uint64_t held_ask(const struct twin *t, const struct twin_event *hold, ui
 		verdict->share_fired = !verdict->hold_fired && chunk_ns > 0 &&
 				       now_ns - earned_since_ns(t, hold) >= chunk_ns;
 	}
-	if (verdict->hold_fired || verdict->share_fired)
+	bool fired = verdict->hold_fired || verdict->share_fired;
+	if (fired)
 		pass += params->chunk_bytes;
-	return pass;
+	return is_left_to_others(t, flow, fired ? now_ns : fired_ns(t), now_ns) ? 0 : pass;
 }
 
 static uint64_t bulk_ask(
@@ -272,7 +311,7 @@ static uint64_t bulk_ask(
 	verdict->asked = true;
 	verdict->stalled = has_stalled(t, hold, verdict->now_ns);
 	if (is_pending(t, is_stalled(t) || verdict->stalled, verdict->now_ns))
-		may = least(may, held_ask(t, hold, wanted, verdict));
+		may = least(may, held_ask(t, flow, hold, wanted, verdict));
 	verdict->full = may >= wanted && room < wanted;
 	may = least(may, least(room, queued));
 	return may < wanted ? 0 : may;
@@ -326,7 +365,10 @@ void twin_post(struct twin *t, int flow, uint64_t bytes, uint64_t now_ns)
 
 void twin_sent(struct twin *t, int flow, uint64_t bytes, uint64_t now_ns)
 {
-	happen(t, TWIN_SENT, flow, bytes, now_ns);
+	const struct twin_event *hold = hold_before(t, last(t));
+	bool passes = hold && bytes > 0 && pass_bytes(t, hold) > 0;
+
+	happen(t, TWIN_SENT, flow, bytes, now_ns)->took = passes && t->cls[flow] == LINA_CLASS_BULK;
 }
 
 void twin_below(struct twin *t, int flow, uint64_t bytes)

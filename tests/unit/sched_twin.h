@@ -22,6 +22,8 @@ struct twin_event {
 	struct lina_sched_params params;
 	/* Of bulk that asked and had something queued: */
 	bool asked, held, stalled, share_fired, hold_fired, full;
+	/* Of bulk that was sent: it took of what a bound had let through. */
+	bool took;
 	/* After it: */
 	uint64_t latency_queued, latency_below;
 	int nbulk;

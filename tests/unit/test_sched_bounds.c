@@ -106,8 +106,8 @@ static void no_crumbs_of_what_a_bound_lets_through(void **state)
 	expect_ask(s.bulk, 0, 0);
 	assert_int_equal(take(&s.bulk, 10 * US), 600);
 	expect_ask(s.bulk2, 11 * US, 0);
-	lina_flow_post(&s.bulk, 400, 11 * US);
-	expect_ask(s.bulk, 11 * US, 400);
+	lina_flow_post(&s.bulk, 400, 13 * US);
+	expect_ask(s.bulk, 13 * US, 400);
 	expect_ask(s.bulk2, 20 * US, CHUNK);
 	expect_count(share_fired, 2);
 }
@@ -180,6 +180,54 @@ static void a_stall_ends_with_the_work_that_stood(void **state)
 	assert_int_equal(lina_sched_pending_until(&s.sched, HOLD), 2 * HOLD);
 }
 
+/* The first is always asked first, and three times as often. */
+static void take_turns(uint32_t share_percent, uint64_t least_percent)
+{
+	struct lina_sched_params params = usual;
+	uint64_t first = 0, second = 0;
+
+	params.share_percent = share_percent;
+	begin_with(params);
+	lina_flow_post(&s.bulk, 10000 * CHUNK, 0);
+	lina_flow_post(&s.bulk2, 10000 * CHUNK, 0);
+	for (uint64_t now = 0; now < 100 * HOLD; now += US) {
+		lina_sched_outside(&s.sched, UINT64_MAX, now);
+		for (int i = 0; i < 3; i++)
+			first += take(&s.bulk, now);
+		second += take(&s.bulk2, now);
+		lina_flow_below(&s.bulk, 0);
+		lina_flow_below(&s.bulk2, 0);
+	}
+	assert_in_range(first + CHUNK, second, second + 2 * CHUNK);
+	assert_true((first + second) * 100 >= 100 * HOLD * least_percent);
+}
+
+static void all_that_wait_have_their_turn(void **state)
+{
+	(void)state;
+	take_turns(10, 9);
+	take_turns(0, 0);
+}
+
+/* Of two that have something queued one does not ask. */
+static void who_does_not_ask_does_not_stop_the_others(void **state)
+{
+	struct lina_sched_params params = usual;
+	uint64_t sent = 0;
+
+	(void)state;
+	params.share_percent = 10;
+	begin_with(params);
+	lina_flow_post(&s.bulk, 10000 * CHUNK, 0);
+	lina_flow_post(&s.bulk2, 10000 * CHUNK, 0);
+	for (uint64_t now = 0; now < 100 * HOLD; now += US) {
+		lina_sched_outside(&s.sched, UINT64_MAX, now);
+		sent += take(&s.bulk, now);
+		lina_flow_below(&s.bulk, 0);
+	}
+	assert_in_range(sent, 990 * CHUNK, 1000 * CHUNK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +235,8 @@ int main(void)
 		EACH(a_share_is_earned_however_seldom_bulk_asks),
 		EACH(a_hold_lets_a_chunk_go_when_bulk_has_waited_long_enough),
 		EACH(a_hold_is_counted_from_the_last_byte_that_bulk_sent),
+		EACH(all_that_wait_have_their_turn),
+		EACH(who_does_not_ask_does_not_stop_the_others),
 		EACH(what_a_bound_lets_through_waits_for_its_taker),
 		EACH(no_crumbs_of_what_a_bound_lets_through),
 		EACH(latency_work_that_does_not_move_stops_counting),
