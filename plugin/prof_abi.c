@@ -139,6 +139,13 @@ static ncclResult_t record_v4(
 	return ncclSuccess;
 }
 
+static ncclResult_t record_v5(
+	void *handle, ncclProfilerEventState_t state, ncclProfilerEventStateArgs_v5_t *args)
+{
+	(void)handle, (void)state, (void)args;
+	return ncclSuccess;
+}
+
 static ncclResult_t finalize_v3(void *context)
 {
 	lina_prof_close(context);
@@ -172,12 +179,12 @@ const ncclProfiler_v5_t ncclProfiler_v5 = {
 	SINCE_V3,
 	.init = init_v5,
 	.startEvent = start_v5,
-	.recordEventState = record_v4,
+	.recordEventState = record_v5,
 };
 
 const ncclProfiler_v6_t ncclProfiler_v6 = {
 	SINCE_V3,
 	.init = init_v5,
 	.startEvent = start_v6,
-	.recordEventState = record_v4,
+	.recordEventState = record_v5,
 };

@@ -31,8 +31,8 @@ enum {
 	ncclProfileCeBatch = 1 << 14
 };
 
-/* States that an event goes through: an enumeration in NCCL, of which we use none. */
-typedef int ncclProfilerEventState_t;
+/* The states that an event goes through; of NCCL's many only the first, since we look at none. */
+typedef enum { ncclProfilerProxyOpSendPosted = 0 } ncclProfilerEventState_t;
 
 /* The parts of a descriptor that several versions share. */
 typedef struct {
@@ -252,7 +252,20 @@ typedef struct {
 	};
 } ncclProfilerEventDescr_v5_t;
 
-typedef ncclProfilerEventStateArgs_v4_t ncclProfilerEventStateArgs_v5_t;
+typedef union {
+	struct {
+		size_t transSize;
+	} proxyStep;
+	struct {
+		int appendedProxyOps;
+	} proxyCtrl;
+	struct {
+		void *data;
+	} netPlugin;
+	struct {
+		uint64_t pTimer;
+	} kernelCh;
+} ncclProfilerEventStateArgs_v5_t;
 
 typedef struct {
 	const char *name;
