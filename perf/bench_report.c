@@ -1,10 +1,9 @@
 #include "perf/bench_report.h"
 
 #include "perf/job.h"
+#include "perf/result_file.h"
 #include "perf/stats.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,17 +29,6 @@ struct figures {
 	double ratio, ratio_p10, ratio_p90; /* bus bandwidth over the first network's */
 };
 
-static FILE *open_file(const char *path, const char *suffix)
-{
-	char name[PATH_MAX];
-
-	snprintf(name, sizeof(name), "%s%s", path, suffix);
-	FILE *file = fopen(name, "w");
-	if (file == NULL)
-		die("cannot write %s: %s", name, strerror(errno));
-	return file;
-}
-
 struct bench_report *bench_report_open(
 	const char *title, const char *const *nets, int nnets, uint32_t rate_mbps, const char *path)
 {
@@ -52,8 +40,8 @@ struct bench_report *bench_report_open(
 	report->nnets = nnets;
 	report->rate_mbps = rate_mbps;
 	if (path != NULL) {
-		report->summary = open_file(path, ".tsv");
-		report->samples = open_file(path, ".samples.tsv");
+		report->summary = result_file_open(path, ".tsv");
+		report->samples = result_file_open(path, ".samples.tsv");
 		fprintf(report->summary,
 			"# "
 			"%s\nop\tbytes\tnet\titers\trounds\tp10_us\tp50_us\tp90_us\tcpu_us\tbus_"
@@ -164,8 +152,9 @@ void bench_report_close(struct bench_report *report)
 				print_mean(report, report->row[i].op, net);
 		print_mean(report, NULL, net);
 	}
-	if (report->summary != NULL &&
-		(fclose(report->summary) != 0 || fclose(report->samples) != 0))
-		die("cannot write the results: %s", strerror(errno));
+	if (report->summary != NULL) {
+		result_file_close(report->summary);
+		result_file_close(report->samples);
+	}
 	free(report);
 }

@@ -89,6 +89,31 @@ static void id_await(const char *path, ncclUniqueId *id_p)
 	fclose(file);
 }
 
+/* A network as it is spoken of here, by NCCL, and what of its communicators says so to a plugin. */
+static const struct net {
+	const char *word, *name;
+	int traffic_class;
+	const char
+		*rule; /* in LINA_CLASSES, without which the plugin cannot tell it from another */
+} plugin_fifo = { "fifo", "lina", 1, "traffic:1=latency" };
+
+static void choose_net(ncclConfig_t *config, const char *net)
+{
+	const char *rules = getenv("LINA_CLASSES");
+
+	config->netName = net;
+	if (strcmp(net, plugin_fifo.word) != 0)
+		return;
+	if (rules == NULL || strstr(rules, plugin_fifo.rule) == NULL)
+		die("network '%s' needs LINA_CLASSES=%s", net, plugin_fifo.rule);
+	config->netName = plugin_fifo.name;
+#if NCCL_VERSION_CODE >= NCCL_VERSION(2, 26, 0)
+	config->trafficClass = plugin_fifo.traffic_class;
+#else
+	die("network '%s' needs NCCL 2.26 or later, which knows traffic classes", net);
+#endif
+}
+
 ncclComm_t job_comm_open(const struct job *job, const char *name, const char *net)
 {
 	ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
@@ -103,7 +128,7 @@ ncclComm_t job_comm_open(const struct job *job, const char *name, const char *ne
 	} else {
 		id_await(path, &id);
 	}
-	config.netName = net;
+	choose_net(&config, net);
 #if NCCL_VERSION_CODE >= NCCL_VERSION(2, 28, 0)
 	config.commName = name;
 #endif

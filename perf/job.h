@@ -23,7 +23,9 @@ void job_open(struct job *job_p);
 
 /* A communicator of all ranks, called `name` (a word, used once per run), on the network that
  * calls itself `net` ("Socket", "IB", a plugin's name): another never stands in for it, since
- * NCCL's silent fallback would measure a network against itself. Every rank must ask for its
+ * NCCL's silent fallback would measure a network against itself. "fifo" is the plugin with all of
+ * the communicator's traffic in one class, so that nothing waits for anything: traffic class 1,
+ * which LINA_CLASSES=traffic:1=latency (demanded) maps to that class. Every rank must ask for its
  * communicators in the same order. */
 ncclComm_t job_comm_open(const struct job *job, const char *name, const char *net);
 

@@ -1,10 +1,9 @@
 #include "perf/moe_report.h"
 
 #include "collectives/cost.h"
+#include "perf/result_file.h"
 #include "perf/stats.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,23 +190,6 @@ void moe_report_print(const struct moe_report *report, uint32_t rate_mbps)
 			step_line_ms(report, rate_mbps), "", "", line_ms, line_ms);
 }
 
-static FILE *open_file(const char *path, const char *suffix)
-{
-	char name[PATH_MAX];
-
-	snprintf(name, sizeof(name), "%s%s", path, suffix);
-	FILE *file = fopen(name, "w");
-	if (file == NULL)
-		die("cannot write %s: %s", name, strerror(errno));
-	return file;
-}
-
-static void close_file(FILE *file)
-{
-	if (fclose(file) != 0)
-		die("cannot write a result: %s", strerror(errno));
-}
-
 static void write_figures(const struct moe_report *report, FILE *file)
 {
 	fprintf(file, "net\trepeats\tstep_p10_ms\tstep_ms\tstep_p90_ms\talltoall_alone_ms"
@@ -268,8 +250,8 @@ void moe_report_write(const struct moe_report *report, const char *path)
 	};
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		FILE *file = open_file(path, files[i].suffix);
+		FILE *file = result_file_open(path, files[i].suffix);
 		files[i].write(report, file);
-		close_file(file);
+		result_file_close(file);
 	}
 }

@@ -1,6 +1,7 @@
-# Read by perf/demo and perf/bench_coll: sets up, builds, runs ranks on test hosts or on loopback, shows their output.
+# Read by the scripts beside it: sets up, builds, runs ranks on test hosts or on loopback, shows their output.
 # Sourced in the repository's root, with $name set to the program's name.
 
+per_host=1 # ranks on one test host, in a row
 work=
 child=
 filter=
@@ -82,18 +83,20 @@ show() {
 }
 
 # run_ranks PREFIX N RATE TIMEOUT PROGRAM ARG...: RATE in Mbit/s, 0 for hosts without limit, loopback for no hosts.
-# Every process that this starts is gone when it returns, and so are the hosts.
+# Every process that this starts is gone when it returns, and so are the hosts. The network 'fifo' of the rank programs
+# (perf/job.h) needs its rule in LINA_CLASSES.
 run_ranks() {
 	prefix=$1 ranks=$2 rate=$3 timeout=$4
 	shift 4
 	set -- --ranks "$ranks" --timeout "$timeout" \
+		--env "LINA_CLASSES=traffic:1=latency${LINA_CLASSES:+,$LINA_CLASSES}" \
 		--env "NCCL_NET_PLUGIN=$PWD/build/plugin/libnccl-net-lina.so" -- "$@"
 	case $rate in
 	loopback) set -- build/tests/launch/lina-launch "$@" ;;
-	0) set -- tests/hosts/hosts run "$prefix" "$ranks" none build/tests/launch/lina-launch --hosts "$prefix" "$@" ;;
 	*)
-		set -- tests/hosts/hosts run "$prefix" "$ranks" "${rate}mbit" \
-			build/tests/launch/lina-launch --hosts "$prefix" "$@"
+		[ "$rate" = 0 ] && tc_rate=none || tc_rate=${rate}mbit
+		set -- tests/hosts/hosts run "$prefix" $(((ranks + per_host - 1) / per_host)) "$tc_rate" \
+			build/tests/launch/lina-launch --hosts "$prefix" --per-host "$per_host" "$@"
 		;;
 	esac
 	# One set of hosts of a name at a time. The children hold the lock too, as long as they live.

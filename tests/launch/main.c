@@ -23,6 +23,8 @@ static const char doc[] =
 static const struct argp_option options[] = {
 	{ "ranks", 'n', "N", 0, "How many to start", 0 },
 	{ "hosts", 'H', "PREFIX", 0, "Start rank i in the network namespace PREFIXi", 0 },
+	{ "per-host", 'p', "N", 0,
+		"With --hosts: start ranks iN to iN+N-1 in the namespace PREFIXi (default: 1)", 0 },
 	{ "timeout", 't', "S", 0, "Kill all after S seconds (default: 0, never)", 0 },
 	{ "grace", 'g', "S", 0, "Kill all S seconds after the first failure (default: 3)", 0 },
 	{ "output", 'o', "DIR", 0, "Keep each rank's output in DIR/rank<i>.log", 0 },
@@ -92,6 +94,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 'H':
 		launch->spec.hosts_prefix = text;
 		break;
+	case 'p':
+		launch->spec.per_host =
+			(int)parse_number(state, "--per-host", text, 1, LAUNCH_RANKS_MAX);
+		break;
 	case 't':
 		launch->timeout_s = parse_number(state, "--timeout", text, 0, 86400);
 		break;
@@ -124,7 +130,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 int main(int argc, char **argv)
 {
 	const struct argp argp = { options, parse, "-- PROGRAM [ARG...]", doc, NULL, NULL, NULL };
-	struct arguments arguments = { .launch = { .kill_rank = -1, .grace_s = 3 } };
+	struct arguments arguments = {
+		.launch = { .spec = { .per_host = 1 }, .kill_rank = -1, .grace_s = 3 }
+	};
 
 	arguments.launch.spec.settings = calloc((size_t)argc + 1, sizeof(char *));
 	if (arguments.launch.spec.settings == NULL)

@@ -59,7 +59,7 @@ int rank_open(struct rank *rank, int index, const struct rank_spec *spec)
 		snprintf(rank->stream[s].prefix, sizeof(rank->stream[s].prefix), "[%d] ", index);
 	}
 	if (err == 0 && spec->hosts_prefix != NULL)
-		err = open_netns(index, spec->hosts_prefix, &rank->netns_fd);
+		err = open_netns(index / spec->per_host, spec->hosts_prefix, &rank->netns_fd);
 	return err;
 }
 
@@ -82,7 +82,7 @@ static void set_environment(int index, const struct rank_spec *spec)
 	set_number("NCCL_HOSTID", "h", index);
 	set_number("HOSTGPU_BUS", "", index);
 	if (spec->hosts_prefix != NULL)
-		set_number("LINA_HOST", spec->hosts_prefix, index);
+		set_number("LINA_HOST", spec->hosts_prefix, index / spec->per_host);
 	setenv("NCCL_SOCKET_IFNAME", spec->hosts_prefix != NULL ? "=eth0" : "=lo", 0);
 	for (char **setting = spec->settings; *setting != NULL; setting++)
 		putenv(*setting);

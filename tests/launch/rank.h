@@ -23,6 +23,7 @@ struct rank {
 struct rank_spec {
 	int nranks;
 	const char *hosts_prefix; /* NULL: no namespaces */
+	int per_host;             /* ranks in a row in one namespace, > 0 */
 	const char *output_dir;   /* NULL: no logs */
 	const char *rendezvous_dir;
 	char **settings; /* NAME=VALUE, NULL-terminated */
