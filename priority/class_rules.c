@@ -62,7 +62,7 @@ static bool number_of(struct word word, int *number_p)
 	return word.bytes > 0;
 }
 
-static int fail(struct lina_class_fault *fault_p, int what)
+static int fail(struct lina_class_fault *fault_p, enum lina_class_fault_kind what)
 {
 	fault_p->what = what;
 	return -EINVAL;

@@ -39,17 +39,18 @@ struct lina_class_rules {
 	struct lina_class_rule rule[LINA_CLASS_RULES_MAX]; /* [nrules], in the user's order */
 };
 
+enum lina_class_fault_kind {
+	LINA_CLASS_FAULT_NO_CLASS, /* the word has no '=' */
+	LINA_CLASS_FAULT_KEY,
+	LINA_CLASS_FAULT_CLASS,
+	LINA_CLASS_FAULT_TRAFFIC, /* no whole number from 0 to INT_MAX */
+	LINA_CLASS_FAULT_PATTERN, /* empty or too long */
+	LINA_CLASS_FAULT_TOO_MANY /* the word is the first rule for which there is no room */
+};
+
 /* What is wrong with a text, and the word that it is wrong with: bytes characters from at on. */
 struct lina_class_fault {
-	enum {
-		LINA_CLASS_FAULT_NO_CLASS, /* the word has no '=' */
-		LINA_CLASS_FAULT_KEY,
-		LINA_CLASS_FAULT_CLASS,
-		LINA_CLASS_FAULT_TRAFFIC, /* no whole number from 0 to INT_MAX */
-		LINA_CLASS_FAULT_PATTERN, /* empty or too long */
-		LINA_CLASS_FAULT_TOO_MANY /* the word is the first rule for which there is no room
-					   */
-	} what;
+	enum lina_class_fault_kind what;
 	size_t at, bytes;
 };
 

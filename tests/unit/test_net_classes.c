@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "net/fixture.h"
+#include "plugin/conn_facts.h"
 #include "priority/class.h"
 
 enum { SUMMARY_BYTES = 512, TRAFFIC_CLASS = 1, FINISH_MS = 10000 };
@@ -35,6 +36,16 @@ static void keep_summary(
 		memcpy(summary, text, sizeof(summary));
 }
 
+static struct lina_net *open_with(const char *rules, const struct lina_net_params *params)
+{
+	struct lina_net *net;
+
+	assert_int_equal(setenv("LINA_IFNAME", "=lo", 1), 0);
+	assert_int_equal(setenv("LINA_CLASSES", rules, 1), 0);
+	assert_int_equal(lina_net_open(params, &net), 0);
+	return net;
+}
+
 static struct lina_net *open_net(const char *rules, uint64_t comm_id, int traffic_class)
 {
 	const struct lina_net_params params = {
@@ -43,12 +54,8 @@ static struct lina_net *open_net(const char *rules, uint64_t comm_id, int traffi
 		.traffic_class = traffic_class,
 		.log = keep_summary,
 	};
-	struct lina_net *net;
 
-	assert_int_equal(setenv("LINA_IFNAME", "=lo", 1), 0);
-	assert_int_equal(setenv("LINA_CLASSES", rules, 1), 0);
-	assert_int_equal(lina_net_open(&params, &net), 0);
-	return net;
+	return open_with(rules, &params);
 }
 
 static void send_one(struct pair *pair, uint32_t mask, size_t bytes)
@@ -117,6 +124,131 @@ static void other_communicators_stay_as_they_are(void **state)
 	assert_int_equal(lina_net_close(fifo), 0);
 }
 
+/* --- an NCCL that says nothing of operations --- */
+
+static void send_unnamed(struct pair *pair, size_t bytes)
+{
+	char from[64] = { 0 }, to[64];
+	struct lina_request *recv = post_recv(pair->recv, to, sizeof(to), 1);
+	struct lina_request *send = post_send(pair->send, from, bytes, 1);
+
+	assert_int_equal(finish_both(send, recv, FINISH_MS), 0);
+}
+
+static void reg_buffers(struct lina_conn *conn, int n)
+{
+	static char buffer[3][64];
+	struct lina_mr *mr;
+
+	for (int i = 0; i < n; i++)
+		assert_int_equal(
+			lina_net_reg(conn, buffer[i], sizeof(buffer[i]), LINA_PTR_HOST, 0, -1, &mr),
+			0);
+}
+
+/* A connection with so many buffers before its first transfer, and more behind it. */
+static void connect_and_send(struct lina_net *net, int nregs, int nlater, const char *expected)
+{
+	struct pair pair;
+
+	assert_int_equal(pair_connect(net, &pair), 0);
+	reg_buffers(pair.send, nregs);
+	send_unnamed(&pair, 10);
+	reg_buffers(pair.send, nlater);
+	send_unnamed(&pair, 20);
+	summary[0] = '\0';
+	assert_int_equal(lina_net_close_send(pair.send), 0);
+	assert_string_equal(summary, ""); /* there is the other end still */
+	assert_int_equal(lina_net_close_recv(pair.recv), 0);
+	assert_string_equal(summary, expected);
+}
+
+#define SENT_BY_PROCESS "NET/Lina: communicator 0 sent "
+
+static void buffers_of_a_connection_tell_what_it_is_for(void **state)
+{
+	const struct lina_net_params params = { .traffic_class = LINA_TRAFFIC_CLASS_UNSET,
+		.log = keep_summary };
+	struct lina_net *net = open_with("", &params);
+
+	(void)state;
+	connect_and_send(net, 3, 0, SENT_BY_PROCESS "collective 2 messages 30 bytes (bulk)");
+	connect_and_send(net, 1, 3, SENT_BY_PROCESS "sendrecv 2 messages 30 bytes (latency)");
+	connect_and_send(net, 2, 0, SENT_BY_PROCESS "sendrecv 2 messages 30 bytes (latency)");
+	connect_and_send(net, 0, 0, SENT_BY_PROCESS "unnamed 2 messages 30 bytes (bulk)");
+	summary[0] = '\0';
+	assert_int_equal(lina_net_close(net), 0);
+	assert_string_equal(summary, "");
+	net = open_with("collective=latency,sendrecv=bulk", &params);
+	connect_and_send(net, 3, 0, SENT_BY_PROCESS "collective 2 messages 30 bytes (latency)");
+	connect_and_send(net, 1, 0, SENT_BY_PROCESS "sendrecv 2 messages 30 bytes (bulk)");
+	assert_int_equal(lina_net_close(net), 0);
+}
+
+static void every_connection_has_its_own_facts(void **state)
+{
+	enum { NCONNS = 300 };
+	static char conns[NCONNS][512]; /* never looked into */
+	struct lina_conn_facts_table table = { 0 };
+
+	(void)state;
+	for (int i = 0; i < NCONNS; i++)
+		lina_conn_facts_add(&table, (struct lina_conn *)(void *)conns[i], i);
+	for (int i = 0; i < NCONNS; i += 2)
+		lina_conn_facts_remove(&table, (struct lina_conn *)(void *)conns[i]);
+	for (int i = 0; i < NCONNS; i++) {
+		struct lina_conn_facts *facts =
+			lina_conn_facts_find(&table, (struct lina_conn *)(void *)conns[i]);
+
+		if (i % 2 == 0) {
+			assert_null(facts);
+			continue;
+		}
+		assert_int_equal(facts->traffic_class, i);
+		assert_int_equal(facts->nregs, 0);
+		assert_true(facts->op < 0);
+	}
+	for (int i = 0; i < NCONNS; i++)
+		lina_conn_facts_remove(&table, (struct lina_conn *)(void *)conns[i]);
+}
+
+static void number_of_buffers_is_read_as_documented(void **state)
+{
+	(void)state;
+	assert_int_equal(lina_op_of_regs(-1), -ENOENT);
+	assert_int_equal(lina_op_of_regs(0), -ENOENT);
+	assert_int_equal(lina_op_of_regs(1), LINA_OP_SENDRECV);
+	assert_int_equal(lina_op_of_regs(2), LINA_OP_SENDRECV);
+	assert_int_equal(lina_op_of_regs(3), LINA_OP_COLLECTIVE);
+	assert_int_equal(lina_op_of_regs(100), LINA_OP_COLLECTIVE);
+}
+
+/* Net v10 says the traffic class when it connects, and only to the end that does. */
+static void traffic_class_of_a_connection_decides(void **state)
+{
+	const struct lina_net_params params = { .traffic_class = LINA_TRAFFIC_CLASS_UNSET,
+		.log = keep_summary };
+	struct lina_net *net = open_with("traffic:4=latency", &params);
+	uint8_t handle[LINA_HANDLE_BYTES];
+	struct lina_listener *listener;
+	struct pair pair = { .net = net };
+
+	(void)state;
+	assert_int_equal(lina_net_listen(net, 0, handle, &listener), 0);
+	while (!pair.send || !pair.recv) {
+		if (!pair.send)
+			assert_int_equal(lina_net_connect(net, 0, 4, handle, &pair.send), 0);
+		if (!pair.recv)
+			assert_int_equal(lina_net_accept(listener, &pair.recv), 0);
+	}
+	reg_buffers(pair.send, 3);
+	send_unnamed(&pair, 30);
+	assert_int_equal(lina_net_close_send(pair.send), 0);
+	assert_int_equal(lina_net_close_recv(pair.recv), 0);
+	assert_string_equal(summary, SENT_BY_PROCESS "collective 1 messages 30 bytes (latency)");
+	assert_int_equal(lina_net_close(net), 0);
+}
+
 static void bad_rules_keep_the_plugin_from_starting(void **state)
 {
 	struct lina_net *net = NULL;
@@ -134,6 +266,10 @@ int main(void)
 		cmocka_unit_test(operation_decides_without_rules),
 		cmocka_unit_test(traffic_class_makes_a_communicator_all_latency),
 		cmocka_unit_test(other_communicators_stay_as_they_are),
+		cmocka_unit_test(buffers_of_a_connection_tell_what_it_is_for),
+		cmocka_unit_test(every_connection_has_its_own_facts),
+		cmocka_unit_test(number_of_buffers_is_read_as_documented),
+		cmocka_unit_test(traffic_class_of_a_connection_decides),
 		cmocka_unit_test(bad_rules_keep_the_plugin_from_starting),
 	};
 
