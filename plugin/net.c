@@ -6,11 +6,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "plugin/classes.h"
 #include "plugin/conn_facts.h"
+#include "plugin/dials.h"
 #include "plugin/log.h"
 #include "plugin/prof.h"
 #include "plugin/traffic.h"
@@ -21,9 +21,9 @@ struct lina_net {
 	bool asks; /* the profiler, whose each transfer is */
 	pid_t pid; /* a child made by fork has copies of the sockets, but they are not its own */
 	struct lina_traffic traffic;
+	struct lina_dials dials;
 	pthread_mutex_t lock;
 	LIST_HEAD(, lina_object) objects;   /* listeners and connections. Guarded by lock */
-	LIST_HEAD(, lina_dial) dials;       /* Guarded by lock */
 	int nconns;                         /* Guarded by lock */
 	struct lina_conn_facts_table facts; /* empty where NCCL names operations. Guarded by lock */
 };
@@ -97,7 +97,7 @@ int lina_net_open(const struct lina_net_params *params, struct lina_net **net_p)
 	net->pid = getpid();
 	pthread_mutex_init(&net->lock, NULL);
 	LIST_INIT(&net->objects);
-	LIST_INIT(&net->dials);
+	lina_dials_init(&net->dials);
 	*net_p = net;
 	return 0;
 }
@@ -286,71 +286,6 @@ static void conn_add(struct lina_net *net, struct lina_conn *conn, bool sends, i
 	pthread_mutex_unlock(&net->lock);
 }
 
-static struct lina_dial *dial_find(struct lina_net *net, uint64_t ticket)
-{
-	struct lina_dial *dial;
-
-	pthread_mutex_lock(&net->lock);
-	LIST_FOREACH(dial, &net->dials, link)
-	if (dial->ticket == ticket)
-		break;
-	pthread_mutex_unlock(&net->lock);
-	return dial;
-}
-
-static void dial_remove(struct lina_net *net, struct lina_dial *dial)
-{
-	pthread_mutex_lock(&net->lock);
-	LIST_REMOVE(dial, link);
-	pthread_mutex_unlock(&net->lock);
-	process.ops->dial_close(dial);
-}
-
-static int dial_start(struct lina_net *net, int dev, const struct lina_wire_handle *wire,
-	void *handle, struct lina_dial **dial_p)
-{
-	struct lina_dial *dial;
-	uint64_t ticket;
-
-	if (getrandom(&ticket, sizeof(ticket), 0) != sizeof(ticket)) {
-		lina_warn("connect: the kernel gives no random bytes");
-		return -EIO;
-	}
-	int err = process.ops->dial(process.transport, dev, wire, &dial);
-	if (err)
-		return err;
-	dial->ticket = ticket | 1; /* 0 says that there is none */
-	pthread_mutex_lock(&net->lock);
-	LIST_INSERT_HEAD(&net->dials, dial, link);
-	pthread_mutex_unlock(&net->lock);
-	lina_handle_ticket_set(handle, dial->ticket);
-	*dial_p = dial;
-	return 0;
-}
-
-/* The attempt that handle remembers, or a new one. A ticket is looked up, never followed: the
- * handle has passed through other hands. */
-static int dial_get(struct lina_net *net, int dev, void *handle, struct lina_dial **dial_p)
-{
-	struct lina_wire_handle wire;
-
-	int err = lina_handle_decode(handle, &wire);
-	if (err) {
-		lina_warn("connect: the handle is %s",
-			err == -EPROTO
-				? "damaged or not from this plugin"
-				: "from another version of this plugin; all ranks need the same");
-		return err;
-	}
-	if (wire.ticket == 0)
-		return dial_start(net, dev, &wire, handle, dial_p);
-	*dial_p = dial_find(net, wire.ticket);
-	if (*dial_p)
-		return 0;
-	lina_warn("connect: the handle names an attempt that this communicator did not start");
-	return -EPROTO;
-}
-
 int lina_net_connect(
 	struct lina_net *net, int dev, int traffic_class, void *handle, struct lina_conn **conn_p)
 {
@@ -359,7 +294,8 @@ int lina_net_connect(
 
 	int err = dev_check(dev);
 	if (!err)
-		err = dial_get(net, dev, handle, &dial);
+		err = lina_dial_get(
+			&net->dials, process.ops, process.transport, dev, handle, &dial);
 	if (err)
 		return err;
 	err = process.ops->dial_step(dial, &conn);
@@ -368,7 +304,7 @@ int lina_net_connect(
 		return 0;
 	}
 	lina_handle_ticket_set(handle, 0);
-	dial_remove(net, dial);
+	lina_dial_remove(&net->dials, process.ops, dial);
 	if (err)
 		return err;
 	conn_add(net, conn, true, traffic_class);
@@ -397,9 +333,7 @@ int lina_net_close(struct lina_net *net)
 	if (!net || net->pid != getpid())
 		return 0;
 	struct lina_object *object;
-	struct lina_dial *dial;
-	while ((dial = LIST_FIRST(&net->dials)))
-		dial_remove(net, dial);
+	lina_dials_close(&net->dials, process.ops);
 	while ((object = LIST_FIRST(&net->objects)))
 		object_close(object);
 	if (net->params.names_ops)

@@ -28,7 +28,7 @@ struct lina_listener {
 	const struct lina_transport_ops *ops;
 };
 
-/* An attempt to connect that has not ended. Guarded by the context's lock, as objects are. */
+/* An attempt to connect that has not ended. Guarded by the lock of dials.h. */
 struct lina_dial {
 	LIST_ENTRY(lina_dial) link;
 	uint64_t ticket; /* what the caller's handle remembers the attempt by */
