@@ -35,6 +35,8 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 		"of the link, that bulk traffic keeps while it waits")                      \
 	X(linger_us, "LINA_LINGER_US", 200, 0, 1000000, "us",                               \
 		"how long bulk traffic waits for more after the last latency traffic")      \
+	X(stats, "LINA_STATS", 1, 0, 1, "(off, on)",                                        \
+		"counters in shared memory, which lina-top shows while the job runs")       \
 	X(connect_timeout_ms, "LINA_CONNECT_TIMEOUT_MS", 30000, 100, 3600000, "ms",         \
 		"how long a connection may take from the first call until both ends agree") \
 	X(peer_timeout_ms, "LINA_PEER_TIMEOUT_MS", 30000, 1000, 3600000, "ms",              \
@@ -53,7 +55,13 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 		"the class of what is sent: rules KEY=CLASS separated by commas, the first "   \
 		"that fits decides; KEY is an operation (`alltoall`, `allreduce`, ...), "      \
 		"`comm:PATTERN` (a communicator's name, with `*` and `?`), `traffic:NUMBER` "  \
-		"(its traffic class) or `all`; CLASS is `latency` or `bulk`")
+		"(its traffic class) or `all`; CLASS is `latency` or `bulk`")                  \
+	X(trace, "LINA_TRACE", "", "",                                                         \
+		"file for a timeline that Perfetto opens; `%p` in it becomes the process's "   \
+		"number and `%h` the host's name, without either `.HOST.PID` is added")        \
+	X(metrics, "LINA_METRICS", "", "",                                                     \
+		"file for the counters in Prometheus's text format, rewritten every 2 s; "     \
+		"named as `LINA_TRACE`")
 
 struct lina_config {
 #define LINA_KNOB_FIELD(field, ...) int field;

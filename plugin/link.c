@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "plugin/log.h"
+#include "plugin/watch.h"
 #include "priority/fit.h"
 #include "priority/rate.h"
 #include "priority/window.h"
@@ -35,6 +36,7 @@ struct lina_link_dir {
 	uint64_t below_bytes; /* of bulk flows with something queued: what others were last seen to
 			       * have below is old */
 	bool full;            /* the window was what last kept bulk back */
+	struct lina_watch_link watch; /* Guarded by lock */
 	struct lina_link *link;
 };
 
@@ -180,9 +182,15 @@ int lina_link_open(const struct lina_config *config, const char *name, struct li
 		pthread_mutex_init(&link->dir[i].lock, NULL);
 		link->dir[i].link = link;
 		lina_sched_init(&link->dir[i].sched, &params);
+		lina_watch_link_open(&link->dir[i].watch, name, (enum lina_dir)i);
 	}
 	*link_p = link;
 	return 0;
+}
+
+const char *lina_link_name(const struct lina_link *link)
+{
+	return link->name;
 }
 
 static void counts_log(const struct lina_link *link, enum lina_dir dir)
@@ -207,6 +215,7 @@ void lina_link_close(struct lina_link *link)
 		link->dir[0].sched.params.window_bytes);
 	for (int i = 0; i < LINA_NDIRS; i++) {
 		counts_log(link, (enum lina_dir)i);
+		lina_watch_link_close(&link->dir[i].watch, &link->dir[i].sched);
 		pthread_mutex_destroy(&link->dir[i].lock);
 	}
 	pthread_mutex_destroy(&link->lock);
@@ -242,6 +251,7 @@ void lina_link_drop(struct lina_link_flow *flow)
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_drop(&flow->flow);
 	recount(flow);
+	lina_watch_link(&flow->dir->watch, &flow->dir->sched, flow->dir->sched.now_ns);
 	pthread_mutex_unlock(&flow->dir->lock);
 }
 
@@ -252,6 +262,7 @@ void lina_link_post(struct lina_link_flow *flow, uint64_t bytes)
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_post(&flow->flow, bytes, now_ns);
 	recount(flow);
+	lina_watch_link(&flow->dir->watch, &flow->dir->sched, now_ns);
 	pthread_mutex_unlock(&flow->dir->lock);
 }
 
@@ -273,6 +284,7 @@ uint64_t lina_link_ask(struct lina_link_flow *flow)
 	uint64_t bytes = lina_flow_ask(&flow->flow, now_ns);
 	dir->full = sched->counts.full > full;
 	bool wrong = rate_is_wrong(sched, hold_fired);
+	lina_watch_link(&dir->watch, &dir->sched, now_ns);
 	if (wrong)
 		lina_rate_forget(&dir->rate);
 	pthread_mutex_unlock(&dir->lock);
@@ -291,6 +303,7 @@ void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes)
 	/* Bulk wants for data or grants: what the link carries says nothing of what it could. */
 	if (flow->flow.cls == LINA_CLASS_BULK && !flow->flow.queued_bytes)
 		lina_rate_left(&flow->dir->rate, 0, false, now_ns);
+	lina_watch_sent(&flow->dir->watch, &flow->flow, bytes, now_ns);
 	pthread_mutex_unlock(&flow->dir->lock);
 }
 
@@ -326,6 +339,7 @@ void lina_link_below(struct lina_link_flow *flow, uint64_t bytes)
 	recount(flow);
 	if (sends && flow->flow.cls == LINA_CLASS_BULK)
 		bulk_learn(dir, before > bytes ? before - bytes : 0, now_ns);
+	lina_watch_link(&dir->watch, &dir->sched, now_ns);
 	uint64_t bytes_per_s = lina_rate_bytes_per_s(&dir->rate);
 	pthread_mutex_unlock(&dir->lock);
 	if (sends && differs(bytes_per_s, link->bytes_per_s))

@@ -27,6 +27,8 @@ struct lina_link_flow {
 /* name: the interface's, for messages. config lives until close. -ENOMEM. */
 int lina_link_open(const struct lina_config *config, const char *name, struct lina_link **link_p);
 
+const char *lina_link_name(const struct lina_link *link);
+
 /* After the last flow was dropped. Logs what the link did. NULL is allowed. */
 void lina_link_close(struct lina_link *link);
 

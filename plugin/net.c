@@ -47,9 +47,12 @@ static int process_open(void)
 		err = lina_classes_read(process.config.classes, &process.rules);
 	if (err)
 		return err;
+	lina_watch_open(&process.config);
 	err = lina_tcp_ops.open(&process.config, &process.transport);
-	if (err)
+	if (err) {
+		lina_watch_close();
 		return err;
+	}
 	process.ops = &lina_tcp_ops;
 	atomic_store(&process.asks, false);
 	return 0;
@@ -71,6 +74,7 @@ static void process_put(void)
 	if (--process.users == 0) {
 		process.ops->close(process.transport);
 		process.transport = NULL;
+		lina_watch_close();
 	}
 	pthread_mutex_unlock(&process.lock);
 }
@@ -269,6 +273,7 @@ static void conn_close(struct lina_object *object)
 		LIST_REMOVE(mr, link);
 		(void)conn->ops->dereg(conn, mr);
 	}
+	lina_watch_conn_close(&conn->watch);
 	conn->ops->conn_close(conn);
 }
 
@@ -278,6 +283,8 @@ static void conn_add(struct lina_net *net, struct lina_conn *conn, bool sends, i
 	conn->sends = sends;
 	LIST_INIT(&conn->mrs);
 	conn->object.close = conn_close;
+	lina_watch_conn_open(&conn->watch, conn->link_name, sends ? LINA_DIR_SEND : LINA_DIR_RECV,
+		conn->peer_name, net->params.comm_id);
 	object_add(net, &conn->object);
 	pthread_mutex_lock(&net->lock);
 	net->nconns++;
@@ -380,9 +387,13 @@ int lina_net_send(struct lina_conn *conn, void *data, size_t bytes, int tag, str
 		return -EINVAL;
 	struct lina_class_facts facts = facts_of(conn, profile);
 	enum lina_class cls = lina_class_rules_find(&process.rules, &facts);
+	uint64_t since_ns = lina_watch_begin(&conn->watch);
 	int err = conn->ops->send(conn, cls, data, bytes, tag, mr, request_p);
-	if (!err && *request_p)
+	if (!err && *request_p) {
 		lina_traffic_add(&conn->object.net->traffic, facts.op, cls, bytes);
+		lina_watch_post(
+			&conn->watch, &(*request_p)->watch, since_ns, cls, facts.op, 1, &bytes);
+	}
 	return err;
 }
 
@@ -398,7 +409,12 @@ int lina_net_recv(struct lina_conn *conn, int n, void *const *data, const size_t
 	/* NCCL groups receives of one operation only. */
 	struct lina_class_facts facts = facts_of(conn, profiles ? profiles[0] : NULL);
 	enum lina_class cls = lina_class_rules_find(&process.rules, &facts);
-	return conn->ops->recv(conn, cls, n, data, bytes, tags, mrs, request_p);
+	uint64_t since_ns = lina_watch_begin(&conn->watch);
+	int err = conn->ops->recv(conn, cls, n, data, bytes, tags, mrs, request_p);
+	if (!err && *request_p)
+		lina_watch_post(
+			&conn->watch, &(*request_p)->watch, since_ns, cls, facts.op, n, bytes);
+	return err;
 }
 
 int lina_net_flush(struct lina_conn *conn, int n, void *const *data, const int *bytes,
@@ -411,7 +427,15 @@ int lina_net_flush(struct lina_conn *conn, int n, void *const *data, const int *
 
 int lina_net_test(struct lina_request *request, int *done_p, int *bytes_p)
 {
-	return request->conn->ops->test(request, done_p, bytes_p);
+	struct lina_conn *conn = request->conn;
+	int bytes[LINA_RECVS_MAX];
+
+	if (!bytes_p)
+		bytes_p = bytes;
+	int err = conn->ops->test(request, done_p, bytes_p);
+	if (!err && *done_p)
+		lina_watch_end(&conn->watch, &request->watch, bytes_p);
+	return err;
 }
 
 int lina_net_close_send(struct lina_conn *conn)

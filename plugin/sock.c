@@ -46,6 +46,15 @@ const char *lina_addr_text(const union lina_addr *addr, char text[LINA_ADDR_TEXT
 	return text;
 }
 
+const char *lina_addr_host_text(const union lina_addr *addr, char text[LINA_ADDR_TEXT_BYTES])
+{
+	if (addr->sa.sa_family == AF_INET6)
+		inet_ntop(AF_INET6, &addr->in6.sin6_addr, text, LINA_ADDR_TEXT_BYTES);
+	else
+		inet_ntop(AF_INET, &addr->in.sin_addr, text, LINA_ADDR_TEXT_BYTES);
+	return text;
+}
+
 const char *lina_sock_error(int err, char text[LINA_ERROR_TEXT_BYTES])
 {
 	struct rlimit limit = { 0 };

@@ -15,6 +15,9 @@ enum { LINA_ADDR_TEXT_BYTES = 64 };
 /* "10.0.0.1:4242" or "[fd00::1]:4242" in text, which is returned. */
 const char *lina_addr_text(const union lina_addr *addr, char text[LINA_ADDR_TEXT_BYTES]);
 
+/* The same without the port: "10.0.0.1" or "fd00::1". */
+const char *lina_addr_host_text(const union lina_addr *addr, char text[LINA_ADDR_TEXT_BYTES]);
+
 /* What -err means, in text, which is returned; of too many descriptors with the limit. */
 enum { LINA_ERROR_TEXT_BYTES = 128 };
 const char *lina_sock_error(int err, char text[LINA_ERROR_TEXT_BYTES]);

@@ -11,6 +11,9 @@
 enum { IDLE_TESTS = 256 }; /* tests without progress between two looks at the clock */
 static const uint64_t silence_check_ns = 1000000000;
 
+_Static_assert(
+	(int)LINA_STATS_NAME_BYTES >= (int)LINA_ADDR_TEXT_BYTES, "an address is a peer's name");
+
 uint64_t tcp_now_ns(void)
 {
 	struct timespec t;
@@ -31,6 +34,9 @@ int tcp_conn_init(struct tcp_conn *conn, const struct tcp_end *end)
 	}
 	conn->config = config;
 	conn->peer = end->peer;
+	(void)snprintf(conn->base.link_name, sizeof(conn->base.link_name), "%s",
+		lina_link_name(end->link));
+	(void)lina_addr_host_text(&end->peer, conn->base.peer_name);
 	conn->nlanes = end->nlanes;
 	memcpy(conn->fd, end->fd, (size_t)end->nlanes * sizeof(*end->fd));
 	return 0;

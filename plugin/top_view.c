@@ -90,7 +90,7 @@ static void link_print(FILE *out, const struct lina_top_sample *s, uint32_t i)
 
 	(void)fprintf(out,
 		"%-14s %-4s %7.1f %9" PRIu64 " %9s %9s %6" PRIu64 " %6" PRIu64 " %6" PRIu64
-		" %8s %8s %9s/s\n",
+		" %8s %8s %9s%s\n",
 		l->name, dir_name(l->dir),
 		s->seconds > 0
 			? (double)gone_by(&l->held_ns, b ? &b->held_ns : NULL) / 1e7 / s->seconds
@@ -102,7 +102,7 @@ static void link_print(FILE *out, const struct lina_top_sample *s, uint32_t i)
 		lina_stats_get(&l->stall_fired),
 		lina_top_size((double)lina_stats_get(&l->chunk_bytes), chunk),
 		lina_top_size((double)lina_stats_get(&l->window_bytes), window),
-		byte_ps ? lina_top_size(1e12 / (double)byte_ps, speed) : "-");
+		byte_ps ? lina_top_size(1e12 / (double)byte_ps, speed) : "-", byte_ps ? "/s" : "");
 }
 
 static void row_print(FILE *out, const struct lina_top_sample *s, const struct moved *m)

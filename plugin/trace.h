@@ -29,7 +29,8 @@ enum lina_trace_kind {
 	LINA_TRACE_HOLD,    /* the same, but does not overlap */
 	LINA_TRACE_GRANT,   /* at begin_ns: bulk handed down (sending) or granted (receiving) */
 	LINA_TRACE_BOUND,   /* at begin_ns: a bound let bulk through; what: lina_trace_bound */
-	LINA_TRACE_QUEUED,  /* from begin_ns on: bytes of cls queued on a link */
+	LINA_TRACE_LEVEL,   /* from begin_ns on: of a link, bytes of latency class queued or of bulk
+			       below */
 	LINA_TRACE_NKINDS
 };
 

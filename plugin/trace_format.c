@@ -97,9 +97,9 @@ static int counter_format(const struct lina_trace_event *e, const struct lina_tr
 	char track[LINA_TRACE_NAME_BYTES * 2];
 	char name[LINA_TRACE_NAME_BYTES * 2 + 32];
 
-	(void)snprintf(name, sizeof(name), "%s %s queued",
+	(void)snprintf(name, sizeof(name), "%s %s",
 		lina_trace_escape(names->track ? names->track : "", track, sizeof(track)),
-		lina_class_name(cls));
+		cls == LINA_CLASS_LATENCY ? "latency queued" : "bulk below");
 	return snprintf(text, LINA_TRACE_EVENT_BYTES,
 		HEAD ",\"ph\":\"C\",\"args\":{\"bytes\":%" PRIu64 "}}", HEAD_OF(name), e->bytes);
 }
@@ -126,7 +126,7 @@ size_t lina_trace_format(const struct lina_trace_event *event, const struct lina
 	case LINA_TRACE_BOUND:
 		n = instant_format(event, names, bound_name(event), text);
 		break;
-	case LINA_TRACE_QUEUED:
+	case LINA_TRACE_LEVEL:
 		n = counter_format(event, names, text);
 		break;
 	default:

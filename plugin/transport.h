@@ -9,6 +9,7 @@
 
 #include "plugin/config.h"
 #include "plugin/net.h"
+#include "plugin/watch.h"
 #include "plugin/wire.h"
 #include "priority/class.h"
 
@@ -44,10 +45,15 @@ struct lina_conn {
 	const struct lina_transport_ops *ops;
 	bool sends;               /* the end that connected */
 	LIST_HEAD(, lina_mr) mrs; /* registered and not deregistered */
+	/* Who is at the other end, and by which link: the transport's to say. */
+	char peer_name[LINA_STATS_NAME_BYTES], link_name[LINA_STATS_NAME_BYTES];
+	struct lina_watch_conn watch; /* the core's */
 };
 
+/* Readable until the next call on its connection, even when it has ended. */
 struct lina_request {
 	struct lina_conn *conn;
+	struct lina_watch_request watch; /* the core's */
 };
 
 struct lina_transport_ops {

@@ -158,7 +158,7 @@ static void points_are_instants_of_their_track(void **state)
 static void counter_is_named_after_its_track(void **state)
 {
 	const struct lina_trace_event event = {
-		.kind = LINA_TRACE_QUEUED, .bytes = 99, .cls = LINA_CLASS_LATENCY
+		.kind = LINA_TRACE_LEVEL, .bytes = 99, .cls = LINA_CLASS_LATENCY
 	};
 
 	(void)state;
