@@ -14,6 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
+_Static_assert(sizeof(struct lina_stats_header) % sizeof(uint64_t) == 0 &&
+		       sizeof(struct lina_stats_link) % sizeof(uint64_t) == 0 &&
+		       sizeof(struct lina_stats_row) % sizeof(uint64_t) == 0,
+	"the segment is made of words");
+
 struct lina_stats {
 	int fd; /* -1: nobody else sees the segment. Open as long as the process holds its lock */
 	char path[PATH_MAX];
@@ -110,8 +115,7 @@ static void header_fill(struct lina_stats_header *h)
 	h->pid = (uint32_t)getpid();
 	h->opened_ns = now_ns();
 	name_set(h->program, program_invocation_short_name);
-	atomic_thread_fence(memory_order_release);
-	memcpy(h->magic, LINA_STATS_MAGIC, sizeof(h->magic));
+	atomic_store_explicit(&h->magic, LINA_STATS_MAGIC, memory_order_release);
 }
 
 static void file_remove(struct lina_stats *s)
@@ -243,17 +247,25 @@ struct lina_stats_row *lina_stats_row(struct lina_stats *stats, const struct lin
 	return row;
 }
 
-/* Only what is in use, so that no page comes to life by being read. */
-void *lina_stats_copy(const struct lina_stats *stats, size_t *bytes_p)
+/* What is counted meanwhile is read as it is written: a word at a time. */
+static void words_copy(uint64_t *to, const void *from, size_t bytes)
 {
-	uint32_t nrows = atomic_load_explicit(&stats->header->nrows, memory_order_acquire);
-	size_t bytes = (size_t)((const char *)(stats->rows + nrows) - (const char *)stats->header);
-	void *copy = malloc(bytes);
+	const _Atomic uint64_t *words = from;
 
-	if (!copy)
-		return NULL;
-	memcpy(copy, stats->header, bytes);
-	((struct lina_stats_header *)copy)->nrows = nrows;
+	for (size_t i = 0; i < bytes / sizeof(*to); i++)
+		to[i] = atomic_load_explicit(&words[i], memory_order_relaxed);
+}
+
+/* Only what is in use, so that no page comes to life by being read. */
+void *lina_stats_copy(struct lina_stats *stats, size_t *bytes_p)
+{
+	pthread_mutex_lock(&stats->lock); /* no row is made meanwhile */
+	size_t bytes = (size_t)((const char *)(stats->rows + stats->header->nrows) -
+				(const char *)stats->header);
+	void *copy = malloc(bytes);
+	if (copy)
+		words_copy(copy, stats->header, bytes);
+	pthread_mutex_unlock(&stats->lock);
 	*bytes_p = bytes;
 	return copy;
 }

@@ -20,7 +20,7 @@
 /* A file is called lina-stats-UID-PID-RANDOM and is for its owner only. */
 #define LINA_STATS_DIRECTORY "/dev/shm"
 #define LINA_STATS_PREFIX    "lina-stats-"
-#define LINA_STATS_MAGIC     "LinaStat"
+#define LINA_STATS_MAGIC     UINT64_C(0x4c696e6153746174)
 
 enum {
 	LINA_STATS_VERSION = 1,
@@ -32,7 +32,7 @@ enum {
 };
 
 struct lina_stats_header {
-	char magic[8]; /* not there before the owner has locked the file */
+	_Atomic uint64_t magic; /* 0 before the owner has locked the file and filled in the rest */
 	uint32_t version;
 	uint32_t header_bytes, link_bytes, row_bytes;
 	uint32_t nlinks_max, nrows_max;
@@ -93,7 +93,7 @@ struct lina_stats_row *lina_stats_row(struct lina_stats *stats, const struct lin
 
 /* The segment's bytes as they are now, for lina_stats_check: *bytes_p of them, to be freed with
  * free. NULL: no memory. */
-void *lina_stats_copy(const struct lina_stats *stats, size_t *bytes_p);
+void *lina_stats_copy(struct lina_stats *stats, size_t *bytes_p);
 
 /* The bucket that a wait belongs to. */
 static inline unsigned lina_stats_bucket(uint64_t wait_ns)

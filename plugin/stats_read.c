@@ -25,11 +25,9 @@ static bool sizes_right(const struct lina_stats_header *h)
 /* Checks a header by itself; *used_p: bytes of the segment that are in use. */
 static int header_check(const struct lina_stats_header *h, size_t *used_p)
 {
-	static const char none[sizeof(h->magic)];
-
-	if (memcmp(h->magic, none, sizeof(none)) == 0)
+	if (!h->magic)
 		return -EAGAIN;
-	if (memcmp(h->magic, LINA_STATS_MAGIC, sizeof(h->magic)) != 0)
+	if (h->magic != LINA_STATS_MAGIC)
 		return -EPROTO;
 	if (h->version != LINA_STATS_VERSION)
 		return -EPROTONOSUPPORT;

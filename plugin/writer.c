@@ -14,7 +14,7 @@
 
 struct lina_writer {
 	struct lina_trace *trace;
-	const struct lina_stats *stats;
+	struct lina_stats *stats;
 	char metrics[PATH_MAX]; /* "": none */
 	pthread_t thread;
 	pthread_mutex_t lock; /* of all below, and of the files */
@@ -125,7 +125,7 @@ static void writer_free(struct lina_writer *w)
 	free(w);
 }
 
-int lina_writer_open(struct lina_trace *trace, const char *metrics, const struct lina_stats *stats,
+int lina_writer_open(struct lina_trace *trace, const char *metrics, struct lina_stats *stats,
 	struct lina_writer **writer_p)
 {
 	struct lina_writer *w = calloc(1, sizeof(*w));

@@ -14,7 +14,7 @@ struct lina_writer;
 
 /* trace: NULL for none; metrics: a pattern as for lina_trace_path, "" for none; stats: what metrics
  * are of. All live until close. What cannot be written is warned of, once each. -errno. */
-int lina_writer_open(struct lina_trace *trace, const char *metrics, const struct lina_stats *stats,
+int lina_writer_open(struct lina_trace *trace, const char *metrics, struct lina_stats *stats,
 	struct lina_writer **writer_p);
 
 /* Writes what there is now. From any thread. */

@@ -368,7 +368,8 @@ static void refused(int err, void (*spoil)(struct lina_stats_header *, struct li
 		(void)h, (void)l, (void)r;                                                        \
 		statement;                                                                        \
 	}
-SPOIL(no_magic, h->magic[0] = 0)
+SPOIL(no_magic, h->magic = 0)
+SPOIL(other_magic, h->magic++)
 SPOIL(other_version, h->version++)
 SPOIL(other_rows, h->row_bytes += 8)
 SPOIL(many_links, h->nlinks_max = LINA_STATS_LINKS_MAX + 1)
@@ -383,6 +384,7 @@ static void lies_are_refused(void **state)
 {
 	(void)state;
 	refused(-EPROTO, no_magic);
+	refused(-EPROTO, other_magic);
 	refused(-EPROTONOSUPPORT, other_version);
 	refused(-EPROTO, other_rows);
 	refused(-EPROTO, many_links);
