@@ -45,6 +45,7 @@ struct lina_link {
 	char name[NAME_BYTES];
 	pthread_mutex_t lock;         /* of what follows, taken before those of dir */
 	_Atomic uint64_t bytes_per_s; /* 0: not known yet */
+	_Atomic unsigned said;        /* bounds whose first time has been logged */
 	struct lina_link_dir dir[LINA_NDIRS];
 };
 
@@ -266,11 +267,49 @@ void lina_link_post(struct lina_link_flow *flow, uint64_t bytes)
 	pthread_mutex_unlock(&flow->dir->lock);
 }
 
+/* --- bounds --- */
+
+enum bound { BOUND_SHARE = 1, BOUND_HOLD = 2, BOUND_STALL = 4 };
+
+/* Which have fired since the counts were as before. */
+static unsigned bounds_fired(
+	const struct lina_sched_counts *before, const struct lina_sched_counts *now)
+{
+	unsigned fired = 0;
+
+	if (now->share_fired > before->share_fired)
+		fired |= BOUND_SHARE;
+	if (now->hold_fired > before->hold_fired)
+		fired |= BOUND_HOLD;
+	if (now->stall_fired > before->stall_fired)
+		fired |= BOUND_STALL;
+	return fired;
+}
+
+static void bounds_say(struct lina_link *link, unsigned fired)
+{
+	const struct lina_config *config = link->config;
+	unsigned first = fired & ~atomic_fetch_or(&link->said, fired);
+
+	if (first & BOUND_SHARE)
+		lina_info("link %s: bulk traffic goes on with its LINA_BULK_SHARE_PERCENT=%d %% "
+			  "while latency traffic is pending (said once; counted)",
+			link->name, config->bulk_share_percent);
+	if (first & BOUND_HOLD)
+		lina_info("link %s: bulk traffic waited LINA_HOLD_MAX_MS=%d ms for latency "
+			  "traffic that does not end, and sends a chunk (said once; counted)",
+			link->name, config->hold_max_ms);
+	if (first & BOUND_STALL)
+		lina_info("link %s: bulk traffic waited LINA_HOLD_MAX_MS=%d ms for latency "
+			  "traffic that does not move, and goes on (said once; counted)",
+			link->name, config->hold_max_ms);
+}
+
 /* A bound that fires with nothing queued says that the link was thought slower than it is, which
  * bulk that is held could not find out: it is to be learned anew. */
-static bool rate_is_wrong(const struct lina_sched *sched, uint64_t hold_fired)
+static bool rate_is_wrong(const struct lina_sched *sched, unsigned fired)
 {
-	return sched->counts.hold_fired > hold_fired && !sched->latency_queued_bytes;
+	return (fired & BOUND_HOLD) && !sched->latency_queued_bytes;
 }
 
 uint64_t lina_link_ask(struct lina_link_flow *flow)
@@ -280,14 +319,17 @@ uint64_t lina_link_ask(struct lina_link_flow *flow)
 	struct lina_sched *sched = &dir->sched;
 
 	pthread_mutex_lock(&dir->lock);
-	uint64_t full = sched->counts.full, hold_fired = sched->counts.hold_fired;
+	const struct lina_sched_counts before = sched->counts;
 	uint64_t bytes = lina_flow_ask(&flow->flow, now_ns);
-	dir->full = sched->counts.full > full;
-	bool wrong = rate_is_wrong(sched, hold_fired);
+	dir->full = sched->counts.full > before.full;
+	unsigned fired = bounds_fired(&before, &sched->counts);
+	bool wrong = rate_is_wrong(sched, fired);
 	lina_watch_link(&dir->watch, &dir->sched, now_ns);
 	if (wrong)
 		lina_rate_forget(&dir->rate);
 	pthread_mutex_unlock(&dir->lock);
+	if (fired)
+		bounds_say(dir->link, fired);
 	if (wrong)
 		rate_set(dir->link, 0);
 	return bytes;
