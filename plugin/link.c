@@ -82,14 +82,14 @@ static uint64_t carried_bytes(const struct lina_link *link, uint64_t us)
 
 /* The smallest chunk that spends no more than OVERHEAD_PERMILLE of its time on the link on what it
  * costs besides its bytes, a system call and what goes with it; but some must fit the window. */
-static uint64_t chunk_bytes(const struct lina_link *link)
+static uint64_t chunk_bytes(const struct lina_link *link, const struct lina_fit *cost)
 {
 	const uint64_t per_s = link->bytes_per_s;
 	struct lina_line line;
 
 	if (link->config->chunk_bytes)
 		return (uint64_t)link->config->chunk_bytes;
-	if (lina_fit_line(&link->dir[LINA_DIR_SEND].cost, &line))
+	if (lina_fit_line(cost, &line))
 		line.alpha_ns = UNKNOWN_COST_NS;
 	line.byte_ps = byte_ps(per_s ? per_s : UNKNOWN_BYTES_PER_S);
 	uint64_t most =
@@ -97,23 +97,22 @@ static uint64_t chunk_bytes(const struct lina_link *link)
 	return between(CHUNK_MIN_BYTES, lina_line_chunk_bytes(&line, OVERHEAD_PERMILLE), most);
 }
 
-static void window_bound(struct lina_link *link)
+static void window_bound(const struct lina_link *link, uint64_t chunk, struct lina_window *window)
 {
-	uint64_t chunks = 2 * chunk_bytes(link), least = carried_bytes(link, WINDOW_LEAST_US);
+	uint64_t least = carried_bytes(link, WINDOW_LEAST_US);
 	uint64_t most = carried_bytes(link, WINDOW_MOST_US);
 
-	least = least > chunks ? least : chunks;
+	least = least > 2 * chunk ? least : 2 * chunk;
 	if (link->config->window_bytes) /* the user's choice */
 		least = most = (uint64_t)link->config->window_bytes;
-	lina_window_bound(&link->dir[LINA_DIR_SEND].window, least, most);
+	lina_window_bound(window, least, most);
 }
 
 static struct lina_sched_params params_of(
-	const struct lina_link *link, enum lina_dir dir, uint64_t window)
+	const struct lina_link *link, enum lina_dir dir, uint64_t chunk, uint64_t window)
 {
 	const struct lina_config *config = link->config;
 	const uint64_t per_s = link->bytes_per_s;
-	uint64_t chunk = chunk_bytes(link);
 	uint64_t relaxed = window > RELAXED_BYTES ? window : RELAXED_BYTES;
 
 	if (dir == LINA_DIR_RECV) {
@@ -126,23 +125,25 @@ static struct lina_sched_params params_of(
 		.chunk_bytes = chunk,
 		.window_bytes = window,
 		.relax_ns = (uint64_t)config->relax_ms * 1000000u,
-		.relaxed_chunk_bytes = relaxed / 2 > chunk ? relaxed / 2 : chunk,
+		.relaxed_chunk_bytes = relaxed / 2,
 		.relaxed_window_bytes = relaxed,
 		.share_percent = (uint32_t)config->bulk_share_percent,
 		.byte_ps = per_s ? byte_ps(per_s) : 0,
 	};
 }
 
+/* Chunk and window from what is known of the link. */
 static void tune(struct lina_link *link)
 {
 	struct lina_link_dir *send = &link->dir[LINA_DIR_SEND];
 
 	pthread_mutex_lock(&send->lock);
-	window_bound(link);
+	uint64_t chunk = chunk_bytes(link, &send->cost);
+	window_bound(link, chunk, &send->window);
 	uint64_t window = send->window.bytes;
 	pthread_mutex_unlock(&send->lock);
 	for (int i = 0; i < LINA_NDIRS; i++) {
-		struct lina_sched_params params = params_of(link, (enum lina_dir)i, window);
+		struct lina_sched_params params = params_of(link, (enum lina_dir)i, chunk, window);
 		pthread_mutex_lock(&link->dir[i].lock);
 		lina_sched_tune(&link->dir[i].sched, &params);
 		pthread_mutex_unlock(&link->dir[i].lock);
@@ -176,15 +177,14 @@ int lina_link_open(const struct lina_config *config, const char *name, struct li
 	strncpy(link->name, name, sizeof(link->name) - 1);
 	lina_fit_init(&link->dir[LINA_DIR_SEND].cost, COST_SAMPLES);
 	lina_window_init(&link->dir[LINA_DIR_SEND].window, UINT32_MAX);
-	window_bound(link);
 	for (int i = 0; i < LINA_NDIRS; i++) {
-		struct lina_sched_params params =
-			params_of(link, (enum lina_dir)i, link->dir[LINA_DIR_SEND].window.bytes);
+		struct lina_sched_params params = params_of(link, (enum lina_dir)i, 1, 1);
 		pthread_mutex_init(&link->dir[i].lock, NULL);
 		link->dir[i].link = link;
 		lina_sched_init(&link->dir[i].sched, &params);
 		lina_watch_link_open(&link->dir[i].watch, name, (enum lina_dir)i);
 	}
+	tune(link);
 	*link_p = link;
 	return 0;
 }
@@ -362,7 +362,7 @@ static void bulk_learn(struct lina_link_dir *dir, uint64_t left_bytes, uint64_t 
 	bool busy = dir->full && !dir->sched.held;
 
 	lina_rate_left(&dir->rate, left_bytes, busy, now_ns);
-	if (!busy)
+	if (!busy || lina_sched_relaxed(&dir->sched, now_ns))
 		return;
 	lina_window_seen(&dir->window, dir->below_bytes, now_ns);
 	dir->full = false;

@@ -232,11 +232,11 @@ static bool has_stalled(const struct lina_sched *s, uint64_t now_ns)
 	       now_ns - s->held_since_ns >= s->params.hold_max_ns;
 }
 
-/* Whether latency work has been absent for so long that there is likely no more to come. */
-static bool is_relaxed(const struct lina_sched *s, uint64_t now_ns)
+bool lina_sched_relaxed(const struct lina_sched *sched, uint64_t now_ns)
 {
-	return !s->latency_queued_bytes &&
-	       now_ns >= max_u64(s->quiet_ns, s->outside_ns) + s->params.relax_ns;
+	uint64_t absent_ns = max_u64(sched->quiet_ns, sched->outside_ns);
+
+	return !sched->latency_queued_bytes && now_ns >= absent_ns + sched->params.relax_ns;
 }
 
 /* How much bulk may go as far as latency work is concerned, where less than least_bytes is of no
@@ -279,7 +279,7 @@ uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns)
 		return flow->queued_bytes;
 	s->counts.asks++;
 	uint64_t chunk = s->params.chunk_bytes, window = s->params.window_bytes;
-	if (is_relaxed(s, now_ns)) {
+	if (lina_sched_relaxed(s, now_ns)) {
 		chunk = max_u64(chunk, s->params.relaxed_chunk_bytes);
 		window = max_u64(window, s->params.relaxed_window_bytes);
 	}

@@ -110,6 +110,10 @@ void lina_sched_outside(struct lina_sched *sched, uint64_t until_ns, uint64_t no
  * would find it stalled; while some is queued, at most now_ns + hold_max_ns. */
 uint64_t lina_sched_pending_until(const struct lina_sched *sched, uint64_t now_ns);
 
+/* Whether the relaxed sizes hold: latency work has been absent for so long that no more is likely
+ * to come soon. */
+bool lina_sched_relaxed(const struct lina_sched *sched, uint64_t now_ns);
+
 void lina_flow_init(struct lina_flow *flow, struct lina_sched *sched, enum lina_class cls);
 
 /* Takes back all that the flow has queued and below; it may be used again as if new. */
