@@ -26,7 +26,7 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 		"from the link's speed")                                                    \
 	X(grant_bytes, "LINA_GRANT_BYTES", 1048576, 4096, 1073741824, "bytes",              \
 		"bulk traffic that the receiver of a connection grants ahead")              \
-	X(relax_ms, "LINA_RELAX_MS", 100, 0, 3600000, "ms",                                 \
+	X(relax_ms, "LINA_RELAX_MS", 20, 0, 3600000, "ms",                                 \
 		"how long after the last latency traffic bulk traffic gets larger chunks "  \
 		"and a larger window")                                                      \
 	X(hold_max_ms, "LINA_HOLD_MAX_MS", 100, 1, 3600000, "ms",                           \
