@@ -82,29 +82,36 @@ static void link_family_print(
 
 /* --- of rows --- */
 
-static void row_print(FILE *out, const char *name, const struct lina_stats_view *view,
-	const struct lina_stats_row *row, uint64_t value)
+struct row_family {
+	const char *name, *type, *help;
+	size_t offset;
+};
+
+#define ROW(field) offsetof(struct lina_stats_row, field)
+static const struct row_family row_families[] = {
+	{ "lina_bytes_total", "counter", "Bytes of messages that ended.", ROW(bytes) },
+	{ "lina_messages_total", "counter", "Messages that ended.", ROW(messages) },
+	{ "lina_queued_bytes", "gauge", "Bytes of messages that are posted and not ended.",
+		ROW(queued_bytes) },
+};
+#undef ROW
+
+static void row_family_print(
+	FILE *out, const struct lina_stats_view *view, const struct row_family *f)
 {
-	const struct lina_stats_link *link = &view->links[row->link];
 	char link_name[LABEL_BYTES], peer[LABEL_BYTES];
 
-	(void)fprintf(out,
-		"%s{link=\"%s\",direction=\"%s\",class=\"%s\",peer=\"%s\"} %" PRIu64 "\n", name,
-		label(link->name, link_name), dir_name(link->dir),
-		lina_class_name((enum lina_class)row->cls), label(row->peer, peer), value);
-}
-
-static void rows_print(FILE *out, const struct lina_stats_view *view)
-{
-	family(out, "lina_bytes_total", "counter", "Bytes of messages that ended.");
-	for (uint32_t i = 0; i < view->nrows; i++)
-		row_print(out, "lina_bytes_total", view, &view->rows[i],
-			lina_stats_get(&view->rows[i].bytes));
-	family(out, "lina_queued_bytes", "gauge",
-		"Bytes of messages that are posted and not ended.");
-	for (uint32_t i = 0; i < view->nrows; i++)
-		row_print(out, "lina_queued_bytes", view, &view->rows[i],
-			lina_stats_get(&view->rows[i].queued_bytes));
+	family(out, f->name, f->type, f->help);
+	for (uint32_t i = 0; i < view->nrows; i++) {
+		const struct lina_stats_row *row = &view->rows[i];
+		const struct lina_stats_link *link = &view->links[row->link];
+		const void *at = (const char *)row + f->offset;
+		(void)fprintf(out,
+			"%s{link=\"%s\",direction=\"%s\",class=\"%s\",peer=\"%s\"} %" PRIu64 "\n",
+			f->name, label(link->name, link_name), dir_name(link->dir),
+			lina_class_name((enum lina_class)row->cls), label(row->peer, peer),
+			lina_stats_get((const _Atomic uint64_t *)at));
+	}
 }
 
 /* --- waits --- */
@@ -163,8 +170,10 @@ void lina_metrics_print(FILE *out, const struct lina_stats_view *view)
 		label(view->header->program, program), view->header->pid);
 	family(out, "lina_rows_lost_total", "counter", "Links and peers that are not counted.");
 	(void)fprintf(out, "lina_rows_lost_total %" PRIu32 "\n", view->header->nlost);
-	rows_print(out, view);
-	family(out, "lina_wait_seconds", "histogram", "Time from a message's post to its end.");
+	for (size_t i = 0; i < sizeof(row_families) / sizeof(row_families[0]); i++)
+		row_family_print(out, view, &row_families[i]);
+	family(out, "lina_wait_seconds", "histogram",
+		"Time from a message's post to its end, of some messages.");
 	for (uint32_t i = 0; i < view->nlinks; i++)
 		for (uint32_t cls = 0; cls < LINA_NCLASSES; cls++)
 			waits_print(out, view, i, cls);

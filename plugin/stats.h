@@ -61,10 +61,12 @@ struct lina_stats_row {
 	uint32_t link; /* index of the link row, which says the direction */
 	uint32_t cls;  /* lina_class */
 	char peer[LINA_STATS_NAME_BYTES];
-	_Atomic uint64_t bytes;                    /* of messages that ended */
-	_Atomic uint64_t queued_bytes;             /* posted and not ended: a gauge */
-	_Atomic uint64_t wait_ns;                  /* sum of what wait counts */
-	_Atomic uint64_t wait[LINA_STATS_BUCKETS]; /* messages by the time from post to end */
+	_Atomic uint64_t bytes, messages; /* that ended */
+	_Atomic uint64_t queued_bytes;    /* posted and not ended: a gauge */
+	/* From post to end, of some of these messages: to look at the clock is most of what it
+	 * costs to count. */
+	_Atomic uint64_t wait_ns; /* sum of what wait counts */
+	_Atomic uint64_t wait[LINA_STATS_BUCKETS];
 };
 
 /* --- the writing side --- */

@@ -72,7 +72,7 @@ static struct moved moved_of(const struct lina_top_sample *s, uint32_t i)
 
 	lina_stats_waits(row, before, waits);
 	m.bytes = gone_by(&row->bytes, before ? &before->bytes : NULL);
-	m.messages = lina_stats_count(waits);
+	m.messages = gone_by(&row->messages, before ? &before->messages : NULL);
 	m.bytes_per_s = s->seconds > 0 ? (double)m.bytes / s->seconds : 0;
 	m.p50_ns = lina_stats_quantile_ns(waits, 0.5);
 	m.p99_ns = lina_stats_quantile_ns(waits, 0.99);
@@ -196,10 +196,8 @@ static void json_row(FILE *out, const struct lina_top_sample *s, uint32_t i)
 	const struct lina_stats_row *row = &s->now.rows[i];
 	const struct lina_stats_link *link = &s->now.links[row->link];
 	char name[ESCAPED_BYTES], peer[ESCAPED_BYTES];
-	uint64_t waits[LINA_STATS_BUCKETS];
 	struct moved m = moved_of(s, i);
 
-	lina_stats_waits(row, NULL, waits);
 	(void)fprintf(out,
 		"{\"link\":\"%s\",\"direction\":\"%s\",\"class\":\"%s\",\"peer\":\"%s\","
 		"\"bytes\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"queued_bytes\":%" PRIu64
@@ -207,7 +205,7 @@ static void json_row(FILE *out, const struct lina_top_sample *s, uint32_t i)
 		lina_trace_escape(link->name, name, sizeof(name)), dir_name(link->dir),
 		lina_class_name((enum lina_class)row->cls),
 		lina_trace_escape(row->peer, peer, sizeof(peer)), lina_stats_get(&row->bytes),
-		lina_stats_count(waits), lina_stats_get(&row->queued_bytes), m.bytes_per_s,
+		lina_stats_get(&row->messages), lina_stats_get(&row->queued_bytes), m.bytes_per_s,
 		m.p50_ns, m.p99_ns);
 }
 

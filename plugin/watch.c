@@ -147,9 +147,18 @@ void lina_watch_conn_close(struct lina_watch_conn *conn)
 	conn->on = false;
 }
 
-uint64_t lina_watch_begin(const struct lina_watch_conn *conn)
+uint64_t lina_watch_begin(struct lina_watch_conn *conn)
 {
-	return conn->on ? now_ns() : 0;
+	if (!conn->on)
+		return 0;
+	if (watch.trace)
+		return now_ns();
+	if (conn->untimed) {
+		conn->untimed--;
+		return LINA_WATCH_UNTIMED;
+	}
+	conn->untimed = LINA_WATCH_TIMED_OF - 1;
+	return now_ns();
 }
 
 void lina_watch_post(struct lina_watch_conn *conn, struct lina_watch_request *request,
@@ -187,13 +196,26 @@ static void trace_request(const struct lina_watch_conn *conn,
 	lina_trace_add(watch.trace, &event);
 }
 
-static void row_end(struct lina_stats_row *row, const struct lina_watch_request *request,
-	uint64_t bytes, uint64_t wait_ns)
+static void row_end(
+	struct lina_stats_row *row, const struct lina_watch_request *request, uint64_t bytes)
 {
 	lina_stats_add(&row->queued_bytes, 0 - request->bytes);
 	lina_stats_add(&row->bytes, bytes);
-	lina_stats_add(&row->wait_ns, wait_ns);
-	lina_stats_add(&row->wait[lina_stats_bucket(wait_ns)], 1);
+	lina_stats_add(&row->messages, 1);
+}
+
+static void wait_end(const struct lina_watch_conn *conn, const struct lina_watch_request *request,
+	uint64_t bytes)
+{
+	struct lina_stats_row *row = conn->row[request->cls];
+	uint64_t end_ns = now_ns(), wait_ns = end_ns - request->since_ns;
+
+	if (row) {
+		lina_stats_add(&row->wait_ns, wait_ns);
+		lina_stats_add(&row->wait[lina_stats_bucket(wait_ns)], 1);
+	}
+	if (watch.trace)
+		trace_request(conn, request, bytes, end_ns);
 }
 
 void lina_watch_end(
@@ -203,14 +225,13 @@ void lina_watch_end(
 
 	if (!conn->on || !request->since_ns)
 		return;
-	uint64_t end_ns = now_ns();
 	for (int i = 0; i < request->n; i++)
 		sum += (uint64_t)bytes[i];
 	conn->queued_bytes[request->cls] -= request->bytes;
 	if (conn->row[request->cls])
-		row_end(conn->row[request->cls], request, sum, end_ns - request->since_ns);
-	if (watch.trace)
-		trace_request(conn, request, sum, end_ns);
+		row_end(conn->row[request->cls], request, sum);
+	if (request->since_ns != LINA_WATCH_UNTIMED)
+		wait_end(conn, request, sum);
 	request->since_ns = 0;
 }
 

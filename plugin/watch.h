@@ -18,10 +18,16 @@
 #include "plugin/stats.h"
 #include "priority/sched.h"
 
+/* Where nothing is traced one message of so many is timed. A prime: NCCL's messages come in groups,
+ * and each of a group is to have its turn. */
+enum { LINA_WATCH_TIMED_OF = 7 };
+#define LINA_WATCH_UNTIMED UINT64_C(1)
+
 /* Of a connection. All zero: nothing watches it. */
 struct lina_watch_conn {
 	bool on;
 	uint8_t dir;          /* lina_dir */
+	uint8_t untimed;      /* messages until one is timed */
 	uint16_t track, peer; /* names in the trace */
 	struct lina_stats_row *row[LINA_NCLASSES];
 	uint64_t queued_bytes[LINA_NCLASSES]; /* of its own requests */
@@ -29,7 +35,7 @@ struct lina_watch_conn {
 
 /* Of a request. */
 struct lina_watch_request {
-	uint64_t since_ns; /* 0: not posted */
+	uint64_t since_ns; /* 0: not posted; or LINA_WATCH_UNTIMED */
 	uint64_t bytes;
 	uint8_t cls, n;
 	int8_t op;
@@ -59,8 +65,8 @@ void lina_watch_conn_open(struct lina_watch_conn *conn, const char *link, enum l
 /* Its requests are gone with it. */
 void lina_watch_conn_close(struct lina_watch_conn *conn);
 
-/* When a transfer begins, for lina_watch_post; 0 when nothing watches. */
-uint64_t lina_watch_begin(const struct lina_watch_conn *conn);
+/* When a transfer begins, for lina_watch_post, or LINA_WATCH_UNTIMED; 0 when nothing watches. */
+uint64_t lina_watch_begin(struct lina_watch_conn *conn);
 /* Of n messages; op: a lina_op; negative where NCCL did not say. */
 void lina_watch_post(struct lina_watch_conn *conn, struct lina_watch_request *request,
 	uint64_t since_ns, enum lina_class cls, int op, int n, const size_t *bytes);

@@ -182,6 +182,7 @@ static struct lina_stats *stats_of_two_peers(void)
 		struct lina_stats_row *row =
 			lina_stats_row(s, link, LINA_CLASS_BULK, i ? "b" : "a");
 		lina_stats_add(&row->bytes, 1000u + (unsigned)i);
+		lina_stats_add(&row->messages, 9);
 		lina_stats_add(&row->queued_bytes, 5);
 		lina_stats_add(&row->wait[9], 1);  /* up to 1024 ns */
 		lina_stats_add(&row->wait[10], 2); /* up to 2048 ns */
@@ -223,6 +224,7 @@ static void counts_are_there(void **state)
 #define OF_LINK "link=\"eth0\",direction=\"send\""
 	assert_true(value_of(&p, "lina_bytes_total", "{" OF_BULK ",peer=\"a\"}") == 1000);
 	assert_true(value_of(&p, "lina_bytes_total", "{" OF_BULK ",peer=\"b\"}") == 1001);
+	assert_true(value_of(&p, "lina_messages_total", "{" OF_BULK ",peer=\"a\"}") == 9);
 	assert_true(value_of(&p, "lina_queued_bytes", "{" OF_BULK ",peer=\"a\"}") == 5);
 	assert_true(value_of(&p, "lina_held_seconds_total", "{" OF_LINK "}") == 0.25);
 	assert_true(value_of(&p, "lina_bounds_fired_total", "{" OF_LINK ",bound=\"share\"}") == 6);

@@ -48,6 +48,7 @@ static int stats_make(void **state)
 	slow = lina_stats_row(stats, link_row, LINA_CLASS_BULK, "10.0.0.2");
 	fast = lina_stats_row(stats, link_row, LINA_CLASS_LATENCY, "10.0.0.3");
 	lina_stats_add(&slow->bytes, 1 << 20);
+	lina_stats_add(&slow->messages, 4);
 	lina_stats_add(&slow->wait[20], 4);
 	lina_stats_set(&link_row->chunk_bytes, 65536);
 	return 0;
@@ -106,6 +107,7 @@ static void rates_are_of_the_time_between(void **state)
 	(void)state;
 	void *first = view_of(&before);
 	lina_stats_add(&slow->bytes, 4096);
+	lina_stats_add(&slow->messages, 1);
 	lina_stats_add(&slow->wait[10], 1);
 	void *second = view_of(&sample.now);
 	sample.before = &before;

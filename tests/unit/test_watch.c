@@ -112,7 +112,8 @@ static void has_line(const char *text, const char *line)
 #define SENT "link=\"lo\",direction=\"send\",class="
 #define GOT  "link=\"lo\",direction=\"recv\",class="
 
-static void metrics_check(void)
+/* timed: every message; else only the first of each end, which is bulk. */
+static void metrics_check(bool timed)
 {
 	static char text[TEXT_BYTES];
 
@@ -121,9 +122,11 @@ static void metrics_check(void)
 	has_line(text, "lina_bytes_total{" SENT "\"latency\",peer=\"127.0.0.1\"} 6000");
 	has_line(text, "lina_bytes_total{" GOT "\"bulk\",peer=\"127.0.0.1\"} 200000");
 	has_line(text, "lina_bytes_total{" GOT "\"latency\",peer=\"127.0.0.1\"} 6000");
-	has_line(text, "lina_wait_seconds_count{" SENT "\"bulk\"} 1");
-	has_line(text, "lina_wait_seconds_count{" SENT "\"latency\"} 2");
-	has_line(text, "lina_wait_seconds_count{" GOT "\"latency\"} 2");
+	has_line(text, "lina_messages_total{" SENT "\"bulk\",peer=\"127.0.0.1\"} 1");
+	has_line(text, "lina_messages_total{" SENT "\"latency\",peer=\"127.0.0.1\"} 2");
+	has_line(text, "lina_messages_total{" GOT "\"latency\",peer=\"127.0.0.1\"} 2");
+	has_line(text, timed ? "lina_wait_seconds_count{" SENT "\"latency\"} 2"
+			     : "lina_wait_seconds_count{" SENT "\"bulk\"} 1");
 	has_line(text, "lina_queued_bytes{" SENT "\"bulk\",peer=\"127.0.0.1\"} 0");
 	has_line(text, "lina_queued_bytes{" GOT "\"bulk\",peer=\"127.0.0.1\"} 0");
 }
@@ -185,7 +188,7 @@ static void all_files_say_what_was_sent(void **state)
 	send_with(settings);
 	assert_int_equal(threads_alive(), threads);
 	assert_int_equal(fds_open(), fds);
-	metrics_check();
+	metrics_check(true);
 	json_t *events = trace_take();
 	assert_int_equal(spans(events, "allreduce", "send", BULK_BYTES), 1);
 	assert_int_equal(spans(events, "allreduce", "recv", BULK_BYTES), 1);
@@ -245,7 +248,7 @@ static void counters_are_there_while_it_runs(void **state)
 	assert_int_equal(lina_stats_check(copy, bytes, &view), 0);
 	const struct lina_stats_row *row = row_of(&view, LINA_DIR_SEND, LINA_CLASS_LATENCY);
 	assert_int_equal(lina_stats_get(&row->bytes), 2 * LATENCY_BYTES);
-	assert_true(lina_stats_get(&row->wait_ns) > 0);
+	assert_int_equal(lina_stats_get(&row->messages), 2);
 	assert_true(lina_stats_get(&view.links[row->link].chunk_bytes) > 0);
 	free(copy);
 	pair_close(&pair);
@@ -278,7 +281,33 @@ static void metrics_need_no_shared_memory(void **state)
 	assert_int_equal(segments(path), 0);
 	send_both_classes(&pair);
 	pair_close(&pair);
-	metrics_check();
+	metrics_check(false);
+}
+
+/* The first and then one of seven, so that short jobs see some too. */
+static void some_messages_are_timed(void **state)
+{
+	struct lina_stats_view view;
+	uint64_t waits[LINA_STATS_BUCKETS];
+	struct pair pair;
+	char path[PATH_MAX];
+	size_t bytes;
+	void *copy;
+
+	(void)state;
+	pair_open("", &pair);
+	for (int i = 0; i < 15; i++)
+		send_one(&pair, LINA_OP_ALLREDUCE, 100);
+	assert_int_equal(segments(path), 1);
+	assert_int_equal(lina_stats_load(path, &copy, &bytes), 0);
+	assert_int_equal(lina_stats_check(copy, bytes, &view), 0);
+	const struct lina_stats_row *row = row_of(&view, LINA_DIR_SEND, LINA_CLASS_BULK);
+	lina_stats_waits(row, NULL, waits);
+	assert_int_equal(lina_stats_count(waits), 3);
+	assert_true(lina_stats_get(&row->wait_ns) > 0);
+	assert_int_equal(lina_stats_get(&row->messages), 15);
+	free(copy);
+	pair_close(&pair);
 }
 
 /* What is posted counts as queued until it ends, or its connection does. */
@@ -352,7 +381,7 @@ static void exit_leaves_files_and_no_segment(void **state)
 	assert_non_null(events);
 	assert_int_equal(spans(events, "alltoall", "send", LATENCY_BYTES), 2);
 	json_decref(events);
-	metrics_check();
+	metrics_check(true);
 	(void)snprintf(path, sizeof(path), LINA_STATS_DIRECTORY "/" LINA_STATS_PREFIX "%u-%d",
 		(unsigned)geteuid(), (int)pid);
 	DIR *dir = opendir(LINA_STATS_DIRECTORY);
@@ -369,6 +398,7 @@ int main(void)
 		cmocka_unit_test(counters_are_there_while_it_runs),
 		cmocka_unit_test(off_leaves_nothing),
 		cmocka_unit_test(metrics_need_no_shared_memory),
+		cmocka_unit_test(some_messages_are_timed),
 		cmocka_unit_test(requests_in_flight_are_given_back),
 		cmocka_unit_test(files_that_cannot_be_made_are_named_once),
 		cmocka_unit_test(exit_leaves_files_and_no_segment),
