@@ -26,7 +26,7 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 		"from the link's speed")                                                    \
 	X(grant_bytes, "LINA_GRANT_BYTES", 1048576, 4096, 1073741824, "bytes",              \
 		"bulk traffic that the receiver of a connection grants ahead")              \
-	X(relax_ms, "LINA_RELAX_MS", 20, 0, 3600000, "ms",                                 \
+	X(relax_ms, "LINA_RELAX_MS", 20, 0, 3600000, "ms",                                  \
 		"how long after the last latency traffic bulk traffic gets larger chunks "  \
 		"and a larger window")                                                      \
 	X(hold_max_ms, "LINA_HOLD_MAX_MS", 100, 1, 3600000, "ms",                           \
@@ -37,6 +37,9 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 		"how long bulk traffic waits for more after the last latency traffic")      \
 	X(stats, "LINA_STATS", 1, 0, 1, "(off, on)",                                        \
 		"counters in shared memory, which lina-top shows while the job runs")       \
+	X(share, "LINA_SHARE", 1, 0, 1, "yes or no",                                        \
+		"whether processes of one host and user tell each other, through shared "   \
+		"memory, what they have to do on a link they share")                        \
 	X(connect_timeout_ms, "LINA_CONNECT_TIMEOUT_MS", 30000, 100, 3600000, "ms",         \
 		"how long a connection may take from the first call until both ends agree") \
 	X(peer_timeout_ms, "LINA_PEER_TIMEOUT_MS", 30000, 1000, 3600000, "ms",              \

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "plugin/log.h"
+#include "plugin/share.h"
 #include "plugin/watch.h"
 #include "priority/fit.h"
 #include "priority/rate.h"
@@ -24,6 +26,7 @@ enum {
 	GRANT_US = 4000, /* a grant has a way to go before it is bulk */
 	RELAXED_BYTES = 512 << 10,
 	UNKNOWN_BYTES_PER_S = 125000000,
+	HEAR_NS = 20000, /* between two looks at what other processes say */
 };
 
 struct lina_link_dir {
@@ -37,6 +40,9 @@ struct lina_link_dir {
 			       * have below is old */
 	bool full;            /* the window was what last kept bulk back */
 	struct lina_watch_link watch; /* Guarded by lock */
+	struct lina_share *share;     /* with other processes; NULL: alone */
+	uint64_t heard_ns;            /* when they were last listened to. Guarded by lock */
+	uint32_t other_flows;         /* their bulk flows. Guarded by lock */
 	struct lina_link *link;
 };
 
@@ -165,6 +171,49 @@ static bool differs(uint64_t a, uint64_t b)
 	return difference > b / 32;
 }
 
+/* --- other processes --- */
+
+/* What cannot be shared is not: the link goes on alone, and share.h has said why. */
+static void share_open(struct lina_link_dir *dir, const char *name, enum lina_dir which)
+{
+	char text[NAME_BYTES + 8];
+
+	snprintf(text, sizeof(text), "%s-%s", name, which == LINA_DIR_SEND ? "send" : "recv");
+	if (!dir->link->config->share || lina_share_open(text, &dir->share))
+		dir->share = NULL;
+}
+
+/* After any change of what this process has to do, with the lock held. */
+static void tell(struct lina_link_dir *dir, uint64_t now_ns)
+{
+	lina_share_tell(
+		dir->share, lina_sched_pending_until(&dir->sched, now_ns), dir->sched.nbulk);
+}
+
+static uint64_t window_part(uint64_t window_bytes, uint64_t own_flows, uint64_t other_flows)
+{
+	own_flows = own_flows ? own_flows : 1;
+	return window_bytes * own_flows / (own_flows + other_flows);
+}
+
+/* Before a decision, with the lock held: others' latency work holds this process's bulk too, and
+ * the window is for the bulk of all. */
+static void hear(struct lina_link_dir *dir, uint64_t now_ns)
+{
+	struct lina_sched *sched = &dir->sched;
+
+	if (!dir->share || now_ns - dir->heard_ns < HEAR_NS)
+		return;
+	dir->heard_ns = now_ns;
+	uint64_t until_ns =
+		lina_share_latency_until_ns(dir->share, now_ns, sched->params.hold_max_ns);
+	lina_sched_outside(sched, until_ns, now_ns);
+	dir->other_flows = lina_share_bulk_flows(dir->share, now_ns);
+	if (dir == &dir->link->dir[LINA_DIR_SEND])
+		sched->params.window_bytes =
+			window_part(dir->window.bytes, sched->nbulk, dir->other_flows);
+}
+
 int lina_link_open(const struct lina_config *config, const char *name, struct lina_link **link_p)
 {
 	struct lina_link *link = calloc(1, sizeof(*link));
@@ -183,6 +232,7 @@ int lina_link_open(const struct lina_config *config, const char *name, struct li
 		link->dir[i].link = link;
 		lina_sched_init(&link->dir[i].sched, &params);
 		lina_watch_link_open(&link->dir[i].watch, name, (enum lina_dir)i);
+		share_open(&link->dir[i], name, (enum lina_dir)i);
 	}
 	tune(link);
 	*link_p = link;
@@ -217,6 +267,7 @@ void lina_link_close(struct lina_link *link)
 	for (int i = 0; i < LINA_NDIRS; i++) {
 		counts_log(link, (enum lina_dir)i);
 		lina_watch_link_close(&link->dir[i].watch, &link->dir[i].sched);
+		lina_share_close(link->dir[i].share);
 		pthread_mutex_destroy(&link->dir[i].lock);
 	}
 	pthread_mutex_destroy(&link->lock);
@@ -252,6 +303,7 @@ void lina_link_drop(struct lina_link_flow *flow)
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_drop(&flow->flow);
 	recount(flow);
+	tell(flow->dir, flow->dir->sched.now_ns);
 	lina_watch_link(&flow->dir->watch, &flow->dir->sched, flow->dir->sched.now_ns);
 	pthread_mutex_unlock(&flow->dir->lock);
 }
@@ -263,6 +315,7 @@ void lina_link_post(struct lina_link_flow *flow, uint64_t bytes)
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_post(&flow->flow, bytes, now_ns);
 	recount(flow);
+	tell(flow->dir, now_ns);
 	lina_watch_link(&flow->dir->watch, &flow->dir->sched, now_ns);
 	pthread_mutex_unlock(&flow->dir->lock);
 }
@@ -319,6 +372,7 @@ uint64_t lina_link_ask(struct lina_link_flow *flow)
 	struct lina_sched *sched = &dir->sched;
 
 	pthread_mutex_lock(&dir->lock);
+	hear(dir, now_ns);
 	const struct lina_sched_counts before = sched->counts;
 	uint64_t bytes = lina_flow_ask(&flow->flow, now_ns);
 	dir->full = sched->counts.full > before.full;
@@ -342,6 +396,7 @@ void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes)
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_sent(&flow->flow, bytes, now_ns);
 	recount(flow);
+	tell(flow->dir, now_ns);
 	/* Bulk wants for data or grants: what the link carries says nothing of what it could. */
 	if (flow->flow.cls == LINA_CLASS_BULK && !flow->flow.queued_bytes)
 		lina_rate_left(&flow->dir->rate, 0, false, now_ns);
@@ -366,7 +421,8 @@ static void bulk_learn(struct lina_link_dir *dir, uint64_t left_bytes, uint64_t 
 		return;
 	lina_window_seen(&dir->window, dir->below_bytes, now_ns);
 	dir->full = false;
-	dir->sched.params.window_bytes = dir->window.bytes;
+	dir->sched.params.window_bytes =
+		window_part(dir->window.bytes, dir->sched.nbulk, dir->other_flows);
 }
 
 void lina_link_below(struct lina_link_flow *flow, uint64_t bytes)

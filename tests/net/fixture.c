@@ -203,6 +203,7 @@ static void settings_apply(const char *settings)
 
 	lina_variables_unset();
 	(void)setenv("LINA_IFNAME", "=lo", 1);
+	(void)setenv("LINA_SHARE", "0", 1); /* other tests run at the same time */
 	(void)snprintf(text, sizeof(text), "%s", settings ? settings : "");
 	for (char *one; (one = strsep(&rest, " "));) {
 		char *value = strchr(one, '=');
