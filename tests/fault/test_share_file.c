@@ -9,7 +9,7 @@
 
 #include "share_case.h"
 
-enum { SEEDS = 200, SCRIBBLES = 3000 };
+enum { SEEDS = 200, SCRIBBLES = 3000, NOBODY = 65534 };
 
 typedef struct lina_share_segment segment;
 
@@ -79,6 +79,26 @@ static void other_owners_are_refused(void **state)
 		skip();
 	}
 	refused(-EPERM);
+	file_is(&good, sizeof(good));
+	assert_int_equal(unlink(share_path()), 0);
+}
+
+/* Another user was there first, and this one cannot so much as open it. */
+static void a_name_that_is_taken_is_refused(void **state)
+{
+	const segment good = share_segment_good();
+
+	(void)state;
+	if (geteuid() != 0 || seteuid(NOBODY)) {
+		print_message("skipped: nobody but root can be two users\n");
+		skip();
+	}
+	(void)share_setup(NULL); /* the name is another user's too */
+	assert_int_equal(seteuid(0), 0);
+	share_file_write(&good, sizeof(good));
+	assert_int_equal(seteuid(NOBODY), 0);
+	refused(-EPERM);
+	assert_int_equal(seteuid(0), 0);
 	file_is(&good, sizeof(good));
 	assert_int_equal(unlink(share_path()), 0);
 }
@@ -294,6 +314,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SHARE_CASE(other_permissions_are_refused),
 		SHARE_CASE(other_owners_are_refused),
+		SHARE_CASE(a_name_that_is_taken_is_refused),
 		SHARE_CASE(other_kinds_of_files_are_refused),
 		SHARE_CASE(the_umask_takes_nothing_from_us),
 		SHARE_CASE(content_that_is_not_ours_is_left_alone),
