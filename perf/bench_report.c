@@ -68,11 +68,10 @@ static struct figures figure(const struct bench_row *row, int net)
 	for (size_t i = 0; i < n; i++) {
 		sorted[i] = row->time_us[net][i];
 		cpu[i] = row->cpu_us[net][i];
-		ratio[i] = row->time_us[0][i] / row->time_us[net][i];
 	}
 	stats_sort(sorted, n);
 	stats_sort(cpu, n);
-	stats_sort(ratio, n);
+	stats_ratios(row->time_us[0], row->time_us[net], n, ratio);
 	f.p10_us = stats_quantile(sorted, n, 0.1);
 	f.p50_us = stats_quantile(sorted, n, 0.5);
 	f.p90_us = stats_quantile(sorted, n, 0.9);

@@ -62,16 +62,6 @@ static struct mix_quantiles quantiles_of(const struct mix_series *series, double
 	return quantiles(scratch, series->n);
 }
 
-/* Rounds are paired: the ratio of one round compares neighbours in time. */
-static double median_ratio(
-	const struct mix_series *above, const struct mix_series *below, double *scratch)
-{
-	for (size_t i = 0; i < below->n; i++)
-		scratch[i] = above->time_us[i] / below->time_us[i];
-	stats_sort(scratch, below->n);
-	return stats_quantile(scratch, below->n, 0.5);
-}
-
 static double *scratch_for(const struct mix_samples *samples)
 {
 	size_t most = 0;
@@ -95,8 +85,11 @@ int mix_figure(const struct mix_samples *samples, const struct mix_samples *refe
 	f.line_share = setting->line_us / alone_us;
 	f.slowdown = f.of[MIX_UNDER].p50_us / alone_us;
 	f.slowdown_p95 = f.of[MIX_UNDER].p95_us / alone_us;
-	f.allreduce_rate =
-		median_ratio(&reference->of[MIX_ALLREDUCE], &samples->of[MIX_ALLREDUCE], scratch);
+	/* Rounds are paired: the ratio of one round compares neighbours in time. */
+	const struct mix_series *allreduces = &samples->of[MIX_ALLREDUCE];
+	stats_ratios(
+		reference->of[MIX_ALLREDUCE].time_us, allreduces->time_us, allreduces->n, scratch);
+	f.allreduce_rate = stats_quantile(scratch, allreduces->n, 0.5);
 	f.need_us =
 		mix_need_us(setting->count, alone_us, setting->gap_us, f.of[MIX_ALLREDUCE].p50_us);
 	f.both_share = f.need_us / f.of[MIX_BOTH].p50_us;

@@ -9,7 +9,7 @@ struct moe_step {
 	const struct job *job;
 	const struct moe_model *model;
 	cudaStream_t compute, expert, data;
-	cudaEvent_t origin, ready, done; /* order only: the latest record is what counts */
+	cudaEvent_t origin, ready, done, reduced; /* each is recorded on one stream only */
 	float *tokens, *tokens_back, *gradients;
 	struct timespec sleep[MOE_NKINDS][PASSES];
 	struct span_events {
@@ -89,6 +89,7 @@ struct moe_step *moe_step_open(const struct job *job, const struct moe_model *mo
 	step->origin = open_event();
 	step->ready = open_event();
 	step->done = open_event();
+	step->reduced = open_event();
 	for (int i = 0; i < nspans; i++)
 		step->events[i] = (struct span_events){ open_event(), open_event() };
 	for (int pass = 0; pass < PASSES; pass++) {
@@ -110,6 +111,7 @@ void moe_step_close(struct moe_step *step)
 		cudaEventDestroy(step->events[i].end);
 		cudaEventDestroy(step->events[i].start);
 	}
+	cudaEventDestroy(step->reduced);
 	cudaEventDestroy(step->done);
 	cudaEventDestroy(step->ready);
 	cudaEventDestroy(step->origin);
@@ -234,7 +236,7 @@ double moe_step_run(struct moe_step *step, const struct moe_comms *comms, struct
 	record(step->origin, step->compute);
 	forward(step);
 	backward(step);
-	follow(step->compute, step->data, step->done);
+	follow(step->compute, step->data, step->reduced);
 	must_cuda(cudaStreamSynchronize(step->compute), "cudaStreamSynchronize");
 	double time_ms = (now_us() - start_us) / 1e3;
 	for (int i = 0; i < step->nspans; i++) {
@@ -242,6 +244,35 @@ double moe_step_run(struct moe_step *step, const struct moe_comms *comms, struct
 		spans_p[i].end_ms = since_origin_ms(step, step->events[i].end);
 	}
 	return time_ms;
+}
+
+double moe_bucket_run(struct moe_step *step, const struct moe_comms *comms)
+{
+	const struct moe_model *model = step->model;
+	size_t all_bytes = (size_t)model->nlayers * model->gradient_bytes;
+	size_t bytes = all_bytes < model->bucket_bytes ? all_bytes : model->bucket_bytes;
+
+	if (bytes < sizeof(float))
+		return 0;
+	job_barrier(step->job, comms->data, step->data);
+	double start_us = now_us();
+	must_nccl(ncclAllReduce(step->gradients, step->gradients, bytes / sizeof(float), ncclFloat,
+			  ncclSum, comms->data, step->data),
+		"allreduce");
+	must_cuda(cudaStreamSynchronize(step->data), "cudaStreamSynchronize");
+	return (now_us() - start_us) / 1e3;
+}
+
+double moe_backward_ms(const struct moe_model *model, const struct moe_span *spans)
+{
+	int nspans = moe_nspans(model), first = 0;
+	double end_ms = 0;
+
+	while (!spans[first].backward)
+		first++;
+	for (int i = first; i < nspans; i++)
+		end_ms = spans[i].end_ms > end_ms ? spans[i].end_ms : end_ms;
+	return end_ms - spans[first].start_ms;
 }
 
 static double overlap_ms(const struct moe_span *a, const struct moe_span *b)

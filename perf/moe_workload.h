@@ -13,16 +13,9 @@
 #define LINA_PERF_MOE_WORKLOAD_H
 
 #include "perf/job.h"
+#include "perf/moe_model.h"
 
 #include <stdbool.h>
-
-struct moe_model {
-	int nlayers;
-	size_t peer_bytes;     /* each rank sends to each in one all-to-all */
-	size_t gradient_bytes; /* of one layer, experts left out; 0: no allreduce */
-	size_t bucket_bytes;
-	double attention_ms, experts_ms; /* forward */
-};
 
 /* The two communicators of a step on one network. */
 struct moe_comms {
@@ -61,6 +54,14 @@ int moe_nalltoalls(const struct moe_model *model);
 /* Runs one step, after a barrier. Returns its time on this rank in ms, and its moe_nspans spans in
  * the order of issue. */
 double moe_step_run(struct moe_step *step, const struct moe_comms *comms, struct moe_span *spans_p);
+
+/* Runs one allreduce of a full bucket (of all gradients where they fill none), after a barrier,
+ * and nothing beside it. Returns its time on this rank in ms; 0 for a model without gradients. */
+double moe_bucket_run(struct moe_step *step, const struct moe_comms *comms);
+
+/* How long the backward pass of a step took on this rank, in ms: from the start of its first phase
+ * to the end of the step. */
+double moe_backward_ms(const struct moe_model *model, const struct moe_span *spans);
 
 /* The all-to-alls among a step's spans, moe_nalltoalls of them, in their order. */
 void moe_alltoalls_find(const struct moe_model *model, const struct moe_span *spans,

@@ -25,6 +25,13 @@ double stats_quantile(const double *sorted, size_t n, double q)
 	return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
 }
 
+void stats_ratios(const double *above, const double *below, size_t n, double *ratios_p)
+{
+	for (size_t i = 0; i < n; i++)
+		ratios_p[i] = above[i] / below[i];
+	stats_sort(ratios_p, n);
+}
+
 double stats_geomean(const double *values, size_t n)
 {
 	double sum = 0;

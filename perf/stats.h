@@ -11,6 +11,9 @@ void stats_sort(double *values, size_t n);
  * (Hyndman and Fan 1996, type 7). */
 double stats_quantile(const double *sorted, size_t n, double q);
 
+/* above[i] / below[i] of n pairs, sorted, in ratios_p. */
+void stats_ratios(const double *above, const double *below, size_t n, double *ratios_p);
+
 /* The geometric mean of n > 0 values, each > 0. */
 double stats_geomean(const double *values, size_t n);
 

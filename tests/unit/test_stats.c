@@ -48,12 +48,25 @@ static void the_geometric_mean_of_a_ratio_and_its_inverse_is_one(void **state)
 	assert_float_equal(stats_geomean(cube, 3), 10.0, 1e-9);
 }
 
+static void ratios_are_of_pairs_and_sorted(void **state)
+{
+	const double above[] = { 4, 1, 9 }, below[] = { 2, 4, 3 };
+	double ratios[3];
+
+	(void)state;
+	stats_ratios(above, below, 3, ratios);
+	assert_float_equal(ratios[0], 0.25, 1e-9);
+	assert_float_equal(ratios[1], 2.0, 1e-9);
+	assert_float_equal(ratios[2], 3.0, 1e-9);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quantiles_interpolate_between_neighbours),
 		cmocka_unit_test(an_even_count_has_its_median_between_two),
 		cmocka_unit_test(one_value_is_each_of_its_quantiles),
+		cmocka_unit_test(ratios_are_of_pairs_and_sorted),
 		cmocka_unit_test(the_geometric_mean_of_a_ratio_and_its_inverse_is_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
