@@ -48,10 +48,11 @@ struct tcp_conn {
 	int nlanes;
 	int fd[LINA_LANES_MAX]; /* -1: none */
 	union lina_addr peer;
-	int in_flight;     /* requests that have not ended */
-	int err;           /* 0, or why the connection is of no more use; it stays so */
-	unsigned idle;     /* tests in a row that moved nothing */
-	uint64_t check_ns; /* when the peer's silence was last looked at */
+	struct lina_link_flow *flow; /* [LINA_NCLASSES], of its end, set before tcp_conn_init */
+	int in_flight;               /* requests that have not ended */
+	int err;                     /* 0, or why the connection is of no more use; it stays so */
+	unsigned idle;               /* tests in a row that moved nothing */
+	uint64_t check_ns;           /* when the peer's silence was last looked at */
 	uint64_t suspect_ns[LINA_LANES_MAX]; /* and found too long; 0: it was not */
 };
 
@@ -76,9 +77,11 @@ void tcp_receiver_close(struct lina_conn *conn);
 /* Fills in conn and takes the sockets over, last and without fail after all that can. */
 int tcp_conn_init(struct tcp_conn *conn, const struct tcp_end *end);
 void tcp_conn_close_lanes(struct tcp_conn *conn);
+/* The link expects nothing more of it. */
+void tcp_conn_flows_drop(struct tcp_conn *conn);
 
-/* Makes conn fail with err, closes its sockets so that the peer hears of it, logs why (once; what:
- * "sending to", ...) and returns err. */
+/* Makes conn fail with err, drops its flows, closes its sockets so that the peer hears of it, logs
+ * why (once; what: "sending to", ...) and returns err. */
 int tcp_conn_fail(struct tcp_conn *conn, int err, const char *what);
 
 /* The same for a message that is larger than its receive; -EMSGSIZE. */

@@ -50,6 +50,12 @@ void tcp_conn_close_lanes(struct tcp_conn *conn)
 	}
 }
 
+void tcp_conn_flows_drop(struct tcp_conn *conn)
+{
+	for (int cls = 0; cls < LINA_NCLASSES; cls++)
+		lina_link_drop(&conn->flow[cls]);
+}
+
 /* The sockets go at once: the peer is to hear of it, and this end will do no more with them. */
 static int fail(struct tcp_conn *conn, int err, const char *what, const char *why)
 {
@@ -60,6 +66,7 @@ static int fail(struct tcp_conn *conn, int err, const char *what, const char *wh
 	conn->err = err;
 	lina_warn("%s %s failed: %s; %d transfers in flight are lost", what,
 		lina_addr_text(&conn->peer, peer), why, conn->in_flight);
+	tcp_conn_flows_drop(conn);
 	tcp_conn_close_lanes(conn);
 	return err;
 }

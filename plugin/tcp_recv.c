@@ -18,17 +18,11 @@ enum {
 /* Stands in for a NULL of no bytes: adding even 0 to NULL is undefined. */
 static uint8_t nothing[1];
 
-static void flows_drop(struct tcp_receiver *r)
-{
-	for (int cls = 0; cls < LINA_NCLASSES; cls++)
-		lina_link_drop(&r->flow[cls]);
-}
-
 void tcp_receiver_close(struct lina_conn *conn)
 {
 	struct tcp_receiver *r = (struct tcp_receiver *)conn;
 
-	flows_drop(r);
+	tcp_conn_flows_drop(&r->conn);
 	tcp_conn_close_lanes(&r->conn);
 	tcp_earlies_free(r);
 	free(r);
@@ -45,6 +39,7 @@ int tcp_receiver_create(const struct tcp_end *end, struct lina_conn **conn_p)
 	r->granted = r->grant_bytes = end->welcome.grant_bytes;
 	for (int cls = 0; cls < LINA_NCLASSES; cls++)
 		lina_link_flow_init(end->link, LINA_DIR_RECV, (enum lina_class)cls, &r->flow[cls]);
+	r->conn.flow = r->flow;
 	int err = tcp_conn_init(&r->conn, end);
 	if (err) {
 		free(r);
@@ -56,7 +51,6 @@ int tcp_receiver_create(const struct tcp_end *end, struct lina_conn **conn_p)
 
 int tcp_receiver_fail(struct tcp_receiver *r, int err)
 {
-	flows_drop(r);
 	return tcp_conn_fail(&r->conn, err, "receiving from");
 }
 

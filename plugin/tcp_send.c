@@ -21,17 +21,11 @@ enum {
 /* Stands in for a NULL of no bytes: adding even 0 to NULL is undefined. */
 static uint8_t nothing[1];
 
-static void flows_drop(struct tcp_sender *s)
-{
-	for (int cls = 0; cls < LINA_NCLASSES; cls++)
-		lina_link_drop(&s->flow[cls]);
-}
-
 void tcp_sender_close(struct lina_conn *conn)
 {
 	struct tcp_sender *s = (struct tcp_sender *)conn;
 
-	flows_drop(s);
+	tcp_conn_flows_drop(&s->conn);
 	tcp_conn_close_lanes(&s->conn);
 	free(s);
 }
@@ -48,6 +42,7 @@ int tcp_sender_create(const struct tcp_end *end, struct lina_conn **conn_p)
 		TAILQ_INIT(&s->moving[cls]);
 		lina_link_flow_init(end->link, LINA_DIR_SEND, (enum lina_class)cls, &s->flow[cls]);
 	}
+	s->conn.flow = s->flow;
 	int err = tcp_conn_init(&s->conn, end);
 	if (err) {
 		free(s);
@@ -57,10 +52,8 @@ int tcp_sender_create(const struct tcp_end *end, struct lina_conn **conn_p)
 	return 0;
 }
 
-/* What the link thinks is still to come of it is not. */
 int tcp_sender_fail(struct tcp_sender *s, int err)
 {
-	flows_drop(s);
 	return tcp_conn_fail(&s->conn, err, "sending to");
 }
 
