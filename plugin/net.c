@@ -1,31 +1,23 @@
 #include "plugin/net.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "plugin/classes.h"
-#include "plugin/conn_facts.h"
 #include "plugin/dials.h"
 #include "plugin/log.h"
-#include "plugin/prof.h"
-#include "plugin/traffic.h"
+#include "plugin/origin.h"
 #include "plugin/transport.h"
 
 struct lina_net {
-	struct lina_net_params params;
-	bool asks; /* the profiler, whose each transfer is */
 	pid_t pid; /* a child made by fork has copies of the sockets, but they are not its own */
-	struct lina_traffic traffic;
+	struct lina_origin origin; /* of its transfers */
 	struct lina_dials dials;
 	pthread_mutex_t lock;
-	LIST_HEAD(, lina_object) objects;   /* listeners and connections. Guarded by lock */
-	int nconns;                         /* Guarded by lock */
-	struct lina_conn_facts_table facts; /* empty where NCCL names operations. Guarded by lock */
+	LIST_HEAD(, lina_object) objects; /* listeners and connections. Guarded by lock */
 };
 
 /* What all contexts of the process share: made by the first, given back by the last. */
@@ -35,7 +27,6 @@ static struct {
 		    */
 	struct lina_config config;
 	struct lina_class_rules rules;
-	atomic_bool asks; /* a context that was opened does */
 	const struct lina_transport_ops *ops;
 	struct lina_transport *transport;
 } process = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -54,7 +45,6 @@ static int process_open(void)
 		return err;
 	}
 	process.ops = &lina_tcp_ops;
-	atomic_store(&process.asks, false);
 	return 0;
 }
 
@@ -93,11 +83,7 @@ int lina_net_open(const struct lina_net_params *params, struct lina_net **net_p)
 		free(net);
 		return err;
 	}
-	net->params = *params;
-	net->asks = params->profiler &&
-		    (!params->names_ops || lina_class_rules_want_name(&process.rules));
-	if (net->asks)
-		atomic_store(&process.asks, true);
+	lina_origin_open(&net->origin, params, &process.rules);
 	net->pid = getpid();
 	pthread_mutex_init(&net->lock, NULL);
 	LIST_INIT(&net->objects);
@@ -164,64 +150,12 @@ int lina_net_props_get(int dev, struct lina_net_props *props_p)
 	return 0;
 }
 
-/* What NCCL last said on this thread of the transfers that follow, and for which context. NCCL says
- * it just before isend, and only when it differs from what it said before. */
-static _Thread_local struct {
-	const struct lina_net *net;
-	int op; /* lina_op, or negative */
-} latched;
-
 int lina_net_attr_set(struct lina_net *net, const struct lina_net_attr *attr)
 {
 	if (!net || !attr)
 		return -EINVAL;
-	latched.net = net;
-	latched.op = lina_op_of_mask(attr->op);
+	lina_origin_told(&net->origin, attr->op);
 	return 0;
-}
-
-bool lina_net_asks_profiler(void)
-{
-	return atomic_load(&process.asks);
-}
-
-/* What is known of a connection of an NCCL that says little of transfers. */
-static void facts_of_conn(struct lina_conn *conn, struct lina_class_facts *facts_p)
-{
-	struct lina_net *net = conn->object.net;
-
-	pthread_mutex_lock(&net->lock);
-	struct lina_conn_facts *known = lina_conn_facts_find(&net->facts, conn);
-	if (known) {
-		if (known->op < 0)
-			known->op = lina_op_of_regs(known->nregs);
-		if (facts_p->op < 0)
-			facts_p->op = known->op;
-		facts_p->traffic_class = known->traffic_class;
-	}
-	pthread_mutex_unlock(&net->lock);
-}
-
-/* What is known of a transfer that NCCL asks for now, on this thread. The best source first: what
- * NCCL says of it, what its profiler knows, how its connection was set up. */
-static struct lina_class_facts facts_of(struct lina_conn *conn, void *profile)
-{
-	const struct lina_net *net = conn->object.net;
-	struct lina_class_facts facts = {
-		.op = latched.net == net ? latched.op : -ENOENT,
-		.traffic_class = net->params.traffic_class,
-	};
-
-	if (net->asks) {
-		struct lina_prof_answer answer = lina_prof_ask(net->params.profiler, profile);
-
-		facts.comm_name = answer.comm_name;
-		if (facts.op < 0)
-			facts.op = answer.op;
-	}
-	if (!net->params.names_ops)
-		facts_of_conn(conn, &facts);
-	return facts;
 }
 
 int lina_net_listen(struct lina_net *net, int dev, void *handle, struct lina_listener **listener_p)
@@ -242,33 +176,12 @@ int lina_net_listen(struct lina_net *net, int dev, void *handle, struct lina_lis
 	return 0;
 }
 
-static void traffic_log(struct lina_net *net)
-{
-	char text[512];
-
-	lina_info("communicator %" PRIx64 " sent %s", net->params.comm_id,
-		lina_traffic_text(&net->traffic, text, sizeof(text)));
-	lina_traffic_clear(&net->traffic);
-}
-
-/* The context of the ABIs that have none is closed when the library is unloaded, if ever: what it
- * sent is told when nothing is connected any more. */
-static void conn_forget(struct lina_net *net, const struct lina_conn *conn)
-{
-	pthread_mutex_lock(&net->lock);
-	lina_conn_facts_remove(&net->facts, conn);
-	bool is_last = --net->nconns == 0;
-	pthread_mutex_unlock(&net->lock);
-	if (is_last && !net->params.names_ops && !lina_traffic_is_none(&net->traffic))
-		traffic_log(net);
-}
-
 static void conn_close(struct lina_object *object)
 {
 	struct lina_conn *conn = (struct lina_conn *)object;
 	struct lina_mr *mr;
 
-	conn_forget(object->net, conn);
+	lina_origin_conn_remove(&object->net->origin, conn);
 	while ((mr = LIST_FIRST(&conn->mrs))) {
 		LIST_REMOVE(mr, link);
 		(void)conn->ops->dereg(conn, mr);
@@ -284,13 +197,9 @@ static void conn_add(struct lina_net *net, struct lina_conn *conn, bool sends, i
 	LIST_INIT(&conn->mrs);
 	conn->object.close = conn_close;
 	lina_watch_conn_open(&conn->watch, conn->link_name, sends ? LINA_DIR_SEND : LINA_DIR_RECV,
-		conn->peer_name, net->params.comm_id);
+		conn->peer_name, net->origin.params.comm_id);
 	object_add(net, &conn->object);
-	pthread_mutex_lock(&net->lock);
-	net->nconns++;
-	if (!net->params.names_ops)
-		lina_conn_facts_add(&net->facts, conn, traffic_class);
-	pthread_mutex_unlock(&net->lock);
+	lina_origin_conn_add(&net->origin, conn, traffic_class);
 }
 
 int lina_net_connect(
@@ -343,8 +252,7 @@ int lina_net_close(struct lina_net *net)
 	lina_dials_close(&net->dials, process.ops);
 	while ((object = LIST_FIRST(&net->objects)))
 		object_close(object);
-	if (net->params.names_ops)
-		traffic_log(net);
+	lina_origin_close(&net->origin);
 	pthread_mutex_destroy(&net->lock);
 	free(net);
 	process_put();
@@ -362,10 +270,8 @@ int lina_net_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uin
 	struct lina_net *net = conn->object.net;
 	pthread_mutex_lock(&net->lock);
 	LIST_INSERT_HEAD(&conn->mrs, mr, link);
-	struct lina_conn_facts *facts = lina_conn_facts_find(&net->facts, conn);
-	if (facts && facts->op < 0)
-		facts->nregs++;
 	pthread_mutex_unlock(&net->lock);
+	lina_origin_reg(&net->origin, conn);
 	*mr_p = mr;
 	return 0;
 }
@@ -385,14 +291,14 @@ int lina_net_send(struct lina_conn *conn, void *data, size_t bytes, int tag, str
 {
 	if (!conn->sends)
 		return -EINVAL;
-	struct lina_class_facts facts = facts_of(conn, profile);
-	enum lina_class cls = lina_class_rules_find(&process.rules, &facts);
+	struct lina_origin *origin = &conn->object.net->origin;
+	struct lina_source from = lina_origin_find(origin, conn, profile);
 	uint64_t since_ns = lina_watch_begin(&conn->watch);
-	int err = conn->ops->send(conn, cls, data, bytes, tag, mr, request_p);
+	int err = conn->ops->send(conn, from.cls, data, bytes, tag, mr, request_p);
 	if (!err && *request_p) {
-		lina_traffic_add(&conn->object.net->traffic, facts.op, cls, bytes);
+		lina_traffic_add(&origin->sent, from.op, from.cls, bytes);
 		lina_watch_post(
-			&conn->watch, &(*request_p)->watch, since_ns, cls, facts.op, 1, &bytes);
+			&conn->watch, &(*request_p)->watch, since_ns, from.cls, from.op, 1, &bytes);
 	}
 	return err;
 }
@@ -407,14 +313,16 @@ int lina_net_recv(struct lina_conn *conn, int n, void *const *data, const size_t
 		return -EINVAL;
 	}
 	/* NCCL groups receives of one operation only. */
-	struct lina_class_facts facts = facts_of(conn, profiles ? profiles[0] : NULL);
-	enum lina_class cls = lina_class_rules_find(&process.rules, &facts);
+	struct lina_origin *origin = &conn->object.net->origin;
+	struct lina_source from = lina_origin_find(origin, conn, profiles ? profiles[0] : NULL);
 	uint64_t since_ns = lina_watch_begin(&conn->watch);
-	int err = conn->ops->recv(conn, cls, n, data, bytes, tags, mrs, request_p);
-	if (!err && *request_p)
-		lina_watch_post(
-			&conn->watch, &(*request_p)->watch, since_ns, cls, facts.op, n, bytes);
-	return err;
+	int err = conn->ops->recv(conn, from.cls, n, data, bytes, tags, mrs, request_p);
+	if (err || !*request_p)
+		return err;
+	for (int i = 0; i < n; i++)
+		lina_traffic_add(&origin->received, from.op, from.cls, bytes[i]);
+	lina_watch_post(&conn->watch, &(*request_p)->watch, since_ns, from.cls, from.op, n, bytes);
+	return 0;
 }
 
 int lina_net_flush(struct lina_conn *conn, int n, void *const *data, const int *bytes,

@@ -96,10 +96,6 @@ int lina_net_props_get(int dev, struct lina_net_props *props_p);
 /* Latched for the calling thread until its next call. */
 int lina_net_attr_set(struct lina_net *net, const struct lina_net_attr *attr);
 
-/* Whether a context that is open wants to ask NCCL's profiler whose its transfers are: those that
- * are not told the operation, and all where a rule asks for the name of a communicator. */
-bool lina_net_asks_profiler(void);
-
 /* Starts to listen on dev. handle (LINA_HANDLE_BYTES) is for the peer: it holds an address and a
  * secret without which nobody is let in. */
 int lina_net_listen(struct lina_net *net, int dev, void *handle, struct lina_listener **listener_p);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "plugin/log.h"
+#include "plugin/origin.h"
 #include "priority/class.h"
 
 /* Longer names are cut; NCCL states no limit. */
@@ -48,7 +49,7 @@ int lina_prof_open(const char *comm_name, struct lina_prof **prof_p, bool *wants
 	}
 	name_set(prof, comm_name);
 	atomic_fetch_add(&nopen, 1);
-	*wants_net_p = lina_net_asks_profiler();
+	*wants_net_p = lina_origin_asks_profiler();
 	*prof_p = prof;
 	return 0;
 }

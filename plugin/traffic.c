@@ -7,15 +7,15 @@ void lina_traffic_add(struct lina_traffic *traffic, int op, enum lina_class cls,
 {
 	int row = op >= 0 && op < LINA_NOPS ? op : LINA_NOPS;
 
-	atomic_fetch_add_explicit(&traffic->sent[row][cls].messages, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&traffic->sent[row][cls].bytes, bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&traffic->cell[row][cls].messages, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&traffic->cell[row][cls].bytes, bytes, memory_order_relaxed);
 }
 
 bool lina_traffic_is_none(const struct lina_traffic *traffic)
 {
 	for (int row = 0; row <= LINA_NOPS; row++)
 		for (enum lina_class cls = LINA_CLASS_LATENCY; cls < LINA_NCLASSES; cls++)
-			if (atomic_load(&traffic->sent[row][cls].messages) != 0)
+			if (atomic_load(&traffic->cell[row][cls].messages) != 0)
 				return false;
 	return true;
 }
@@ -24,8 +24,8 @@ void lina_traffic_clear(struct lina_traffic *traffic)
 {
 	for (int row = 0; row <= LINA_NOPS; row++) {
 		for (enum lina_class cls = LINA_CLASS_LATENCY; cls < LINA_NCLASSES; cls++) {
-			atomic_store(&traffic->sent[row][cls].messages, 0);
-			atomic_store(&traffic->sent[row][cls].bytes, 0);
+			atomic_store(&traffic->cell[row][cls].messages, 0);
+			atomic_store(&traffic->cell[row][cls].bytes, 0);
 		}
 	}
 }
@@ -34,8 +34,8 @@ void lina_traffic_clear(struct lina_traffic *traffic)
 static size_t cell_append(const struct lina_traffic *traffic, int row, enum lina_class cls,
 	char *text, size_t text_bytes, size_t at)
 {
-	uint64_t messages = atomic_load(&traffic->sent[row][cls].messages);
-	uint64_t bytes = atomic_load(&traffic->sent[row][cls].bytes);
+	uint64_t messages = atomic_load(&traffic->cell[row][cls].messages);
+	uint64_t bytes = atomic_load(&traffic->cell[row][cls].bytes);
 
 	if (messages == 0 || at >= text_bytes)
 		return at;

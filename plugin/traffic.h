@@ -1,5 +1,6 @@
 /*
- * What a context has sent, by operation and class. Threads: adding from any, at the cost of two
+ * What a context has sent, or received, by operation and class. Of a receive the bytes are the room
+ * that it gave. Threads: adding from any, at the cost of two
  * relaxed atomic additions.
  */
 #ifndef LINA_PLUGIN_TRAFFIC_H
@@ -16,10 +17,10 @@
 struct lina_traffic {
 	struct {
 		_Atomic uint64_t messages, bytes;
-	} sent[LINA_NOPS + 1][LINA_NCLASSES];
+	} cell[LINA_NOPS + 1][LINA_NCLASSES];
 };
 
-/* op: a lina_op, or anything else where NCCL did not say. cls: as it was sent. */
+/* op: a lina_op, or anything else where NCCL did not say. cls: as it was decided. */
 void lina_traffic_add(struct lina_traffic *traffic, int op, enum lina_class cls, size_t bytes);
 
 bool lina_traffic_is_none(const struct lina_traffic *traffic);

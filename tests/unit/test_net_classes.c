@@ -17,7 +17,7 @@
 
 enum { SUMMARY_BYTES = 512, TRAFFIC_CLASS = 1, FINISH_MS = 10000 };
 
-static char summary[SUMMARY_BYTES];
+static char summary[SUMMARY_BYTES], received[SUMMARY_BYTES];
 
 static void keep_summary(int level, unsigned long flags, const char *file, int line,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
@@ -32,8 +32,9 @@ static void keep_summary(
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	if (strstr(text, "communicator ") != NULL)
-		memcpy(summary, text, sizeof(summary));
+	if (strstr(text, "communicator ") == NULL)
+		return;
+	memcpy(strstr(text, " received ") != NULL ? received : summary, text, sizeof(text));
 }
 
 static struct lina_net *open_with(const char *rules, const struct lina_net_params *params)
@@ -90,6 +91,12 @@ static void assert_summary(const char *rules, int traffic_class, const char *exp
 	summary[0] = '\0';
 	assert_int_equal(lina_net_close(net), 0);
 	assert_string_equal(summary, expected);
+	/* Both ends are in this process, and each receive gave room for 64 bytes. */
+	assert_non_null(
+		strstr(received, "communicator abc received allreduce 1 messages 64 bytes"));
+	assert_non_null(strstr(received, "alltoall 1 messages 64 bytes (latency)"));
+	assert_non_null(strstr(received, "unnamed 1 messages 64 bytes"));
+	assert_int_equal(strstr(received, "(bulk)") != NULL, strstr(summary, "(bulk)") != NULL);
 }
 
 #define SENT "NET/Lina: communicator abc sent "
