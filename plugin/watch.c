@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "plugin/log.h"
 #include "plugin/stats_read.h"
@@ -18,6 +19,7 @@ static struct {
 	struct lina_stats *stats;   /* NULL: not asked for, or not to be had */
 	struct lina_trace *trace;   /* the same */
 	struct lina_writer *writer; /* the same */
+	pid_t pid; /* who opened it: a forked child has copies, but they are not its own */
 	bool knows_of_exit;
 } watch;
 
@@ -41,6 +43,8 @@ int __cxa_atexit(void (*fn)(void *), void *arg, void *library);
 static void exit_note(void *arg)
 {
 	(void)arg;
+	if (watch.pid != getpid())
+		return;
 	if (watch.writer)
 		lina_writer_flush(watch.writer);
 	if (watch.stats)
@@ -81,6 +85,7 @@ void lina_watch_open(const struct lina_config *config)
 	bool metrics = config->metrics[0] != '\0';
 	int err = 0;
 
+	watch.pid = getpid();
 	stats_open(config);
 	trace_open(config);
 	if (watch.trace || (metrics && watch.stats))

@@ -354,6 +354,30 @@ static void files_that_cannot_be_made_are_named_once(void **state)
 	log_forget();
 }
 
+/* A child that the job forks, a data loader perhaps, ends by exit(): that is not the job's end. */
+static void a_forked_child_takes_nothing_away(void **state)
+{
+	char settings[256], path[PATH_MAX];
+	struct pair pair;
+	int status;
+
+	(void)state;
+	(void)snprintf(settings, sizeof(settings), "LINA_TRACE=%s/trace-%%p", directory);
+	pair_open(settings, &pair);
+	send_both_classes(&pair);
+	pid_t pid = fork();
+	if (pid == 0)
+		exit(0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_int_equal(segments(path), 1);
+	pair_close(&pair);
+	json_t *events = trace_take();
+	assert_int_equal(spans(events, "allreduce", "send", BULK_BYTES), 1);
+	assert_int_equal(spans(events, "alltoall", "send", LATENCY_BYTES), 2);
+	json_decref(events);
+}
+
 /* A program may end without closing anything; NCCL's oldest net ABIs give no occasion to. */
 static void exit_leaves_files_and_no_segment(void **state)
 {
@@ -401,6 +425,7 @@ int main(void)
 		cmocka_unit_test(some_messages_are_timed),
 		cmocka_unit_test(requests_in_flight_are_given_back),
 		cmocka_unit_test(files_that_cannot_be_made_are_named_once),
+		cmocka_unit_test(a_forked_child_takes_nothing_away),
 		cmocka_unit_test(exit_leaves_files_and_no_segment),
 	};
 
