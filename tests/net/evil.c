@@ -25,13 +25,18 @@ void evil_room(int bytes)
 	room_bytes = bytes;
 }
 
+static void room_set(int fd)
+{
+	if (room_bytes && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room_bytes, sizeof(room_bytes)))
+		die("SO_RCVBUF: %s", strerror(errno));
+}
+
 int evil_dial(const void *handle)
 {
 	struct lina_wire_handle h = handle_read(handle);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (room_bytes && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room_bytes, sizeof(room_bytes)))
-		die("SO_RCVBUF: %s", strerror(errno));
+	room_set(fd);
 	if (fd < 0 || connect(fd, &h.addr.sa, sizeof(h.addr.in)))
 		die("dial: %s", strerror(errno));
 	return fd;
@@ -43,6 +48,7 @@ int evil_listen(void *handle)
 	socklen_t size = sizeof(h.addr.in);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	room_set(fd); /* what is accepted inherits it */
 	h.addr.in.sin_family = AF_INET;
 	h.addr.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd < 0 || bind(fd, &h.addr.sa, size) || listen(fd, 64) ||

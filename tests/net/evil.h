@@ -8,7 +8,8 @@
 #include "net/fixture.h"
 #include "plugin/wire.h"
 
-/* Sockets that are dialed from now on get a receive buffer of so many bytes; 0: the system's. */
+/* Sockets that are dialed or listen from now on get a receive buffer of so many bytes; 0: the
+ * system's. */
 void evil_room(int bytes);
 
 /* Connects to where handle says. */
