@@ -6,6 +6,8 @@
 struct peer peer;
 const uint8_t payload[PAYLOAD_BYTES] = { 1, 2, 3 };
 
+#define USUAL "LINA_EARLY_BYTES=4096"
+
 static int context_open(const char *settings)
 {
 	peer.fds_before = fds_open();
@@ -13,14 +15,13 @@ static int context_open(const char *settings)
 	return net_open(settings, &peer.net);
 }
 
-static void receiver_open(int lanes)
+void receiver_open(const char *settings, int lanes)
 {
 	uint8_t handle[LINA_HANDLE_BYTES];
 	struct lina_listener *listener;
 
 	peer.nlanes = lanes;
-	if (context_open("LINA_EARLY_BYTES=4096") ||
-		lina_net_listen(peer.net, 0, handle, &listener))
+	if (context_open(settings) || lina_net_listen(peer.net, 0, handle, &listener))
 		die("no listener");
 	evil_sender(listener, handle, peer.nlanes, peer.fd, &peer.conn);
 }
@@ -28,14 +29,14 @@ static void receiver_open(int lanes)
 int open_receiver(void **state)
 {
 	(void)state;
-	receiver_open(1);
+	receiver_open(USUAL, 1);
 	return 0;
 }
 
 int open_receiver_of_two_lanes(void **state)
 {
 	(void)state;
-	receiver_open(2);
+	receiver_open(USUAL, 2);
 	return 0;
 }
 
@@ -43,18 +44,25 @@ int open_receiver_from_a_small_window(void **state)
 {
 	(void)state;
 	evil_room(1024);
-	receiver_open(1);
+	receiver_open(USUAL, 1);
 	evil_room(0);
 	return 0;
+}
+
+void sender_open(uint32_t early_bytes, uint32_t grant_bytes)
+{
+	peer.nlanes = 1;
+	if (context_open(""))
+		die("no context");
+	evil_first_grant(grant_bytes);
+	evil_receiver(peer.net, early_bytes, &peer.fd[0], &peer.conn);
+	evil_first_grant(UINT32_MAX);
 }
 
 int open_sender(void **state)
 {
 	(void)state;
-	peer.nlanes = 1;
-	if (context_open(""))
-		die("no context");
-	evil_receiver(peer.net, 0, &peer.fd[0], &peer.conn);
+	sender_open(0, UINT32_MAX);
 	return 0;
 }
 

@@ -43,6 +43,10 @@ int open_receiver_of_two_lanes(void **state);
 int open_receiver_from_a_small_window(void **state);
 /* The honest end sends, without early messages. */
 int open_sender(void **state);
+/* What these two are made of: of a context with settings and so many lanes; against a standing
+ * credit and a first grant. */
+void receiver_open(const char *settings, int lanes);
+void sender_open(uint32_t early_bytes, uint32_t grant_bytes);
 /* Every case leaves as many descriptors as it found. */
 int teardown(void **state);
 

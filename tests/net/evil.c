@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,16 +20,31 @@ static struct lina_wire_handle handle_read(const void *handle)
 }
 
 static int room_bytes;
+static uint32_t first_grant = UINT32_MAX;
 
 void evil_room(int bytes)
 {
 	room_bytes = bytes;
 }
 
+void evil_first_grant(uint32_t bytes)
+{
+	first_grant = bytes;
+}
+
 static void room_set(int fd)
 {
 	if (room_bytes && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room_bytes, sizeof(room_bytes)))
 		die("SO_RCVBUF: %s", strerror(errno));
+}
+
+/* What is sent goes at once, however little it is. */
+static void delay_none(int fd)
+{
+	const int yes = 1;
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)))
+		die("TCP_NODELAY: %s", strerror(errno));
 }
 
 int evil_dial(const void *handle)
@@ -39,6 +55,7 @@ int evil_dial(const void *handle)
 	room_set(fd);
 	if (fd < 0 || connect(fd, &h.addr.sa, sizeof(h.addr.in)))
 		die("dial: %s", strerror(errno));
+	delay_none(fd);
 	return fd;
 }
 
@@ -66,6 +83,7 @@ int evil_accept(int listen_fd, struct lina_wire_hello *hello_p)
 
 	if (fd < 0)
 		die("accept: %s", strerror(errno));
+	delay_none(fd);
 	evil_read(fd, bytes, sizeof(bytes), WAIT_MS);
 	int err = lina_hello_decode(bytes, hello_p);
 	if (err)
@@ -76,7 +94,7 @@ int evil_accept(int listen_fd, struct lina_wire_hello *hello_p)
 void evil_welcome(int fd, uint64_t conn_id, uint32_t early_bytes)
 {
 	const struct lina_wire_welcome welcome = {
-		.conn_id = conn_id, .early_bytes = early_bytes, .grant_bytes = UINT32_MAX
+		.conn_id = conn_id, .early_bytes = early_bytes, .grant_bytes = first_grant
 	};
 	uint8_t bytes[LINA_WELCOME_BYTES];
 
@@ -199,6 +217,14 @@ void evil_credit(int fd, const struct lina_wire_credit *credit)
 	uint8_t bytes[LINA_CREDIT_MAX_BYTES];
 
 	evil_send(fd, bytes, lina_credit_encode(credit, bytes));
+}
+
+void evil_grant(int fd, uint64_t bytes)
+{
+	uint8_t frame[LINA_GRANT_BYTES];
+
+	lina_grant_encode(&(struct lina_wire_grant){ bytes }, frame);
+	evil_send(fd, frame, sizeof(frame));
 }
 
 struct lina_wire_credit evil_credit_read(int fd, struct lina_request *request, int ms)

@@ -12,6 +12,9 @@
  * system's. */
 void evil_room(int bytes);
 
+/* Bulk that is granted with a welcome from now on; at first UINT32_MAX. */
+void evil_first_grant(uint32_t bytes);
+
 /* Connects to where handle says. */
 int evil_dial(const void *handle);
 
@@ -50,6 +53,7 @@ void evil_receiver(struct lina_net *net, uint32_t early_bytes, int *fd, struct l
 void evil_data(int fd, const struct lina_wire_data *head, const void *payload, size_t bytes);
 
 void evil_credit(int fd, const struct lina_wire_credit *credit);
+void evil_grant(int fd, uint64_t bytes);
 /* The next credit that comes, while request is tested: it is not to end. */
 struct lina_wire_credit evil_credit_read(int fd, struct lina_request *request, int ms);
 
