@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "plugin/log.h"
+#include "plugin/rest.h"
 #include "plugin/share.h"
 #include "plugin/watch.h"
 #include "priority/fit.h"
@@ -208,6 +209,7 @@ static void hear(struct lina_link_dir *dir, uint64_t now_ns)
 	uint64_t until_ns =
 		lina_share_latency_until_ns(dir->share, now_ns, sched->params.hold_max_ns);
 	lina_sched_outside(sched, until_ns, now_ns);
+	tell(dir, now_ns); /* again, before what was told runs out */
 	dir->other_flows = lina_share_bulk_flows(dir->share, now_ns);
 	if (dir == &dir->link->dir[LINA_DIR_SEND])
 		sched->params.window_bytes =
@@ -365,6 +367,12 @@ static bool rate_is_wrong(const struct lina_sched *sched, unsigned fired)
 	return (fired & BOUND_HOLD) && !sched->latency_queued_bytes;
 }
 
+/* What a chunk takes on the link. */
+static uint64_t chunk_ns(const struct lina_sched *sched)
+{
+	return sched->params.chunk_bytes * sched->params.byte_ps / 1000;
+}
+
 uint64_t lina_link_ask(struct lina_link_flow *flow)
 {
 	uint64_t now_ns = lina_link_now_ns();
@@ -378,10 +386,12 @@ uint64_t lina_link_ask(struct lina_link_flow *flow)
 	dir->full = sched->counts.full > before.full;
 	unsigned fired = bounds_fired(&before, &sched->counts);
 	bool wrong = rate_is_wrong(sched, fired);
+	uint64_t rest_ns = !bytes && sched->held ? chunk_ns(sched) / 2 : 0;
 	lina_watch_link(&dir->watch, &dir->sched, now_ns);
 	if (wrong)
 		lina_rate_forget(&dir->rate);
 	pthread_mutex_unlock(&dir->lock);
+	lina_rest_offer(rest_ns);
 	if (fired)
 		bounds_say(dir->link, fired);
 	if (wrong)

@@ -10,6 +10,7 @@
 #include "plugin/dials.h"
 #include "plugin/log.h"
 #include "plugin/origin.h"
+#include "plugin/rest.h"
 #include "plugin/transport.h"
 
 struct lina_net {
@@ -296,6 +297,8 @@ int lina_net_send(struct lina_conn *conn, void *data, size_t bytes, int tag, str
 	uint64_t since_ns = lina_watch_begin(&conn->watch);
 	int err = conn->ops->send(conn, from.cls, data, bytes, tag, mr, request_p);
 	if (!err && *request_p) {
+		(*request_p)->cls = from.cls;
+		lina_rest_posted(from.cls);
 		lina_traffic_add(&origin->sent, from.op, from.cls, bytes);
 		lina_watch_post(
 			&conn->watch, &(*request_p)->watch, since_ns, from.cls, from.op, 1, &bytes);
@@ -319,6 +322,8 @@ int lina_net_recv(struct lina_conn *conn, int n, void *const *data, const size_t
 	int err = conn->ops->recv(conn, from.cls, n, data, bytes, tags, mrs, request_p);
 	if (err || !*request_p)
 		return err;
+	(*request_p)->cls = from.cls;
+	lina_rest_posted(from.cls);
 	for (int i = 0; i < n; i++)
 		lina_traffic_add(&origin->received, from.op, from.cls, bytes[i]);
 	lina_watch_post(&conn->watch, &(*request_p)->watch, since_ns, from.cls, from.op, n, bytes);
@@ -341,8 +346,12 @@ int lina_net_test(struct lina_request *request, int *done_p, int *bytes_p)
 	if (!bytes_p)
 		bytes_p = bytes;
 	int err = conn->ops->test(request, done_p, bytes_p);
-	if (!err && *done_p)
+	if (!err && *done_p) {
+		lina_rest_ended(request->cls);
 		lina_watch_end(&conn->watch, &request->watch, bytes_p);
+	} else if (!err) {
+		lina_rest_take(request);
+	}
 	return err;
 }
 

@@ -54,6 +54,7 @@ struct lina_conn {
 struct lina_request {
 	struct lina_conn *conn;
 	struct lina_watch_request watch; /* the core's */
+	enum lina_class cls;             /* the core's: as this end sees it */
 };
 
 struct lina_transport_ops {
