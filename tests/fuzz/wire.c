@@ -8,7 +8,7 @@
 
 const unsigned fuzz_inputs = 200000;
 
-enum { HANDLE, HANDLE_MENDED, HELLO, WELCOME, CREDIT, DATA, KINDS };
+enum { HANDLE, HANDLE_MENDED, HELLO, WELCOME, CREDIT, GRANT, DATA, KINDS };
 enum { CHECK_AT = 44 }; /* of a handle: FNV-1a of what comes before */
 
 /* An output that shows whether it was written to. */
@@ -18,6 +18,7 @@ union output {
 	struct lina_wire_hello hello;
 	struct lina_wire_welcome welcome;
 	struct lina_wire_credit credit;
+	struct lina_wire_grant grant;
 	struct lina_wire_data data;
 };
 
@@ -122,6 +123,23 @@ static void credit_run(const uint8_t *in, size_t size)
 	FUZZ_CHECK(lina_credit_decode(in, (size_t)took - 1, &out.credit) == 0);
 }
 
+static void grant_run(const uint8_t *in, size_t size)
+{
+	union output out;
+	uint8_t encoded[LINA_GRANT_BYTES];
+
+	output_prepare(&out);
+	int took = lina_grant_decode(in, size, &out.grant);
+	if (took <= 0) {
+		untouched_check(&out);
+		return;
+	}
+	FUZZ_CHECK(took == LINA_GRANT_BYTES && (size_t)took <= size && lina_is_grant(in[0]));
+	lina_grant_encode(&out.grant, encoded);
+	FUZZ_CHECK(memcmp(encoded, in, sizeof(encoded)) == 0);
+	FUZZ_CHECK(lina_credit_decode(in, size, &out.credit) <= 0);
+}
+
 static void data_run(const uint8_t *in)
 {
 	union output out;
@@ -153,7 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2)
 		return 0;
 	int kind = data[0] % KINDS;
-	uint8_t *in = exactly(data + 1, size - 1, kind == CREDIT ? size - 1 : sizes[kind]);
+	uint8_t *in = exactly(data + 1, size - 1, sizes[kind] ? sizes[kind] : size - 1);
 	if (kind == HANDLE_MENDED)
 		handle_mend(in);
 	if (kind == HANDLE || kind == HANDLE_MENDED)
@@ -164,6 +182,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		welcome_run(in);
 	else if (kind == CREDIT)
 		credit_run(in, size - 1);
+	else if (kind == GRANT)
+		grant_run(in, size - 1);
 	else
 		data_run(in);
 	free(in);
@@ -193,14 +213,21 @@ static size_t credit_seed(uint8_t *out, int n)
 	return lina_credit_encode(&credit, out);
 }
 
-static size_t data_seed(uint8_t *out, bool early)
+static size_t data_seed(uint8_t *out, bool early, bool bulk)
 {
-	const struct lina_wire_data part = {
-		.slot = 63, .entry = 7, .seq = 3, .message_bytes = 100, .offset = 40, .length = 60
-	};
-	const struct lina_wire_data whole = {
-		.early = true, .tag = -1, .seen = 3, .message_bytes = 100, .length = 100
-	};
+	const struct lina_wire_data part = { .bulk = bulk,
+		.slot = 63,
+		.entry = 7,
+		.seq = 3,
+		.message_bytes = 100,
+		.offset = 40,
+		.length = 60 };
+	const struct lina_wire_data whole = { .early = true,
+		.bulk = bulk,
+		.tag = -1,
+		.seen = 3,
+		.message_bytes = 100,
+		.length = 100 };
 
 	lina_data_encode(early ? &whole : &part, out);
 	return LINA_DATA_HEAD_BYTES;
@@ -209,9 +236,12 @@ static size_t data_seed(uint8_t *out, bool early)
 size_t fuzz_seed(unsigned i, uint8_t *out, size_t room)
 {
 	static const uint8_t kinds[] = { HANDLE, HANDLE, HANDLE_MENDED, HANDLE_MENDED, HELLO,
-		WELCOME, CREDIT, CREDIT, DATA, DATA };
+		WELCOME, CREDIT, CREDIT, DATA, DATA, DATA, DATA, GRANT };
+	const struct lina_wire_grant grant = { .bytes = UINT64_C(1) << 40 };
 	const struct lina_wire_hello hello = { .conn_id = 7, .lane = 1, .nlanes = 16 };
-	const struct lina_wire_welcome welcome = { .conn_id = 7, .early_bytes = 4096 };
+	const struct lina_wire_welcome welcome = {
+		.conn_id = 7, .early_bytes = 4096, .grant_bytes = 65536
+	};
 
 	if (i >= sizeof(kinds) || room < FUZZ_INPUT_MAX)
 		return 0;
@@ -225,8 +255,11 @@ size_t fuzz_seed(unsigned i, uint8_t *out, size_t room)
 		return 1 + LINA_WELCOME_BYTES;
 	case CREDIT:
 		return 1 + credit_seed(out, i % 2 ? LINA_RECVS_MAX : 1);
+	case GRANT:
+		lina_grant_encode(&grant, out);
+		return 1 + LINA_GRANT_BYTES;
 	case DATA:
-		return 1 + data_seed(out, i % 2);
+		return 1 + data_seed(out, i % 2, i % 4 > 1);
 	default:
 		return 1 + handle_seed(out, i % 2 ? AF_INET6 : AF_INET);
 	}
