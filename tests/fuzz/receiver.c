@@ -6,20 +6,28 @@
  *   2  the peer sends what nobody has to spell out: [lane][length / 8]
  *   3  test: [request]
  *   4  the peer closes: [lane]
- *   5  the peer sends a header: [lane][slot][entry][seq][message / 8][offset / 8][length / 8]
- *   6  the same of an early message: [lane][tag][seen][message / 8]
+ *   5  the peer sends a header: [lane, bulk where the highest bit is set][slot][entry][seq][message
+ * / 8][offset / 8][length / 8] 6  the same of an early message: [lane][tag][seen][message / 8]
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fuzz/fuzz.h"
+#include "fuzz/receiver.h"
 #include "net/evil.h"
+#include "plugin/tcp_recv.h"
 
 const unsigned fuzz_inputs = 10000;
 
-enum { POSTS_MAX = 24, LANES_MAX = 4, FED_MAX_BYTES = 32 << 10, TESTS_AT_END = 8 };
-enum { POST, SEND, FILL, TEST, CLOSE, PART, EARLY, STEPS };
+enum {
+	GRANT_BYTES = 4096,
+	POSTS_MAX = 24,
+	LANES_MAX = 4,
+	FED_MAX_BYTES = 32 << 10,
+	TESTS_AT_END = 8
+};
 
 struct post {
 	struct lina_request *request; /* NULL: has ended */
@@ -33,15 +41,19 @@ struct run {
 	int nlanes, fd[LANES_MAX];
 	size_t fed, received; /* bytes that the peer sent; buffers whose message came */
 	int nposts, err;
+	uint64_t granted; /* as the peer has heard */
+	size_t nheard;
+	uint8_t heard[LINA_CREDIT_MAX_BYTES]; /* of a credit or grant */
 	struct post post[POSTS_MAX];
 };
 
 static void run_open(struct run *r, int nlanes)
 {
 	uint8_t handle[LINA_HANDLE_BYTES];
-	struct lina_net *net = fuzz_net("LINA_EARLY_BYTES=4096");
+	struct lina_net *net = fuzz_net("LINA_EARLY_BYTES=4096 LINA_GRANT_BYTES=4096 "
+					"LINA_LINGER_US=0 LINA_HOLD_MAX_MS=1");
 
-	*r = (struct run){ .nlanes = nlanes };
+	*r = (struct run){ .nlanes = nlanes, .granted = GRANT_BYTES };
 	log_forget();
 	if (lina_net_listen(net, 0, handle, &r->listener))
 		die("no listener");
@@ -98,6 +110,46 @@ static void feed(struct run *r, int lane, const void *bytes, size_t n)
 		evil_send(r->fd[lane], bytes, n);
 }
 
+/* What the receiving end says is credits, and grants that grow and reach no further than they may.
+ */
+static void heard_check(struct run *r)
+{
+	struct lina_wire_credit credit;
+	struct lina_wire_grant grant;
+	bool is_grant = lina_is_grant(r->heard[0]);
+
+	int n = is_grant ? lina_grant_decode(r->heard, r->nheard, &grant)
+			 : lina_credit_decode(r->heard, r->nheard, &credit);
+	FUZZ_CHECK(n >= 0);
+	if (n == 0)
+		return;
+	r->nheard = 0;
+	if (!is_grant)
+		return;
+	FUZZ_CHECK(grant.bytes > r->granted && grant.bytes <= GRANT_BYTES + r->fed);
+	r->granted = grant.bytes;
+}
+
+static void peer_hear(struct run *r)
+{
+	uint8_t bytes[4096];
+	ssize_t n;
+
+	while (r->fd[0] >= 0 && (n = recv(r->fd[0], bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+		for (ssize_t i = 0; i < n; i++) {
+			r->heard[r->nheard++] = bytes[i];
+			heard_check(r);
+		}
+}
+
+static void grants_check(const struct run *r)
+{
+	const struct tcp_receiver *t = (const struct tcp_receiver *)r->conn;
+
+	FUZZ_CHECK(t->bulk_got <= t->bulk_begun && t->bulk_begun <= t->granted);
+	FUZZ_CHECK(t->granted - t->bulk_got <= GRANT_BYTES);
+}
+
 static void test(struct run *r, struct post *p)
 {
 	int bytes[LINA_RECVS_MAX], done = 0;
@@ -105,6 +157,8 @@ static void test(struct run *r, struct post *p)
 	if (!p->request)
 		return;
 	int err = lina_net_test(p->request, &done, bytes);
+	grants_check(r);
+	peer_hear(r);
 	FUZZ_CHECK(!r->err || err == r->err);
 	if (err) {
 		FUZZ_CHECK(!done);
@@ -126,9 +180,9 @@ static void header(struct run *r, int lane, const struct lina_wire_data *d)
 	feed(r, lane, head, sizeof(head));
 }
 
-static void part(struct run *r, int lane, struct script *s)
+static void part(struct run *r, int lane, bool bulk, struct script *s)
 {
-	struct lina_wire_data d = { .slot = script_byte(s) };
+	struct lina_wire_data d = { .bulk = bulk, .slot = script_byte(s) };
 
 	d.entry = script_byte(s);
 	d.seq = script_byte(s);
@@ -138,9 +192,9 @@ static void part(struct run *r, int lane, struct script *s)
 	header(r, lane, &d);
 }
 
-static void early(struct run *r, int lane, struct script *s)
+static void early(struct run *r, int lane, bool bulk, struct script *s)
 {
-	struct lina_wire_data d = { .early = true, .tag = script_byte(s) };
+	struct lina_wire_data d = { .early = true, .bulk = bulk, .tag = script_byte(s) };
 
 	d.seen = script_byte(s);
 	d.length = script_byte(s) * 8u;
@@ -158,7 +212,7 @@ static void step(struct run *r, struct script *s)
 		return;
 	}
 	unsigned which = script_byte(s);
-	int lane = (int)(which % (unsigned)r->nlanes);
+	int lane = (int)(which % BULK % (unsigned)r->nlanes);
 	if (what == SEND) {
 		size_t n;
 		const uint8_t *bytes = script_bytes(s, script_byte(s), &n);
@@ -168,9 +222,9 @@ static void step(struct run *r, struct script *s)
 	} else if (what == TEST && r->nposts) {
 		test(r, &r->post[which % (unsigned)r->nposts]);
 	} else if (what == PART) {
-		part(r, lane, s);
+		part(r, lane, which & BULK, s);
 	} else if (what == EARLY) {
-		early(r, lane, s);
+		early(r, lane, which & BULK, s);
 	} else if (what == CLOSE && r->fd[lane] >= 0) {
 		(void)close(r->fd[lane]);
 		r->fd[lane] = -1;
@@ -179,10 +233,15 @@ static void step(struct run *r, struct script *s)
 
 static void run_close(struct run *r)
 {
+	const struct lina_sched *sched =
+		((const struct tcp_receiver *)r->conn)->flow[LINA_CLASS_BULK].flow.sched;
+
+	peer_hear(r);
 	for (int i = 0; i < r->nlanes; i++)
 		if (r->fd[i] >= 0)
 			evil_reset(r->fd[i]);
 	(void)lina_net_close_recv(r->conn);
+	FUZZ_CHECK(sched->latency_queued_bytes == 0 && sched->nbulk == 0);
 	(void)lina_net_close_listen(r->listener);
 	FUZZ_CHECK(log_warnings() == (r->err ? 1 : 0));
 	for (int i = 0; i < r->nposts; i++)
@@ -203,242 +262,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			test(&r, &r.post[k]);
 	run_close(&r);
 	return 0;
-}
-
-/* --- inputs to begin with --- */
-
-static void put_post(struct script_writer *w, int n, int tag, int room16)
-{
-	script_put_byte(w, POST);
-	script_put_byte(w, (unsigned)n - 1);
-	for (int i = 0; i < n; i++) {
-		script_put_byte(w, (unsigned)(tag + i));
-		script_put_byte(w, (unsigned)room16);
-	}
-}
-
-static void put_test(struct script_writer *w, int post)
-{
-	script_put_byte(w, TEST);
-	script_put_byte(w, (unsigned)post);
-}
-
-static void put_part(struct script_writer *w, int lane, const struct lina_wire_data *d)
-{
-	const uint8_t step[] = { PART, (uint8_t)lane, (uint8_t)d->slot, d->entry, (uint8_t)d->seq,
-		(uint8_t)(d->message_bytes / 8), (uint8_t)(d->offset / 8),
-		(uint8_t)(d->length / 8) };
-
-	script_put(w, step, sizeof(step));
-}
-
-static void put_early(struct script_writer *w, int lane, const struct lina_wire_data *d)
-{
-	const uint8_t step[] = { EARLY, (uint8_t)lane, (uint8_t)d->tag, (uint8_t)d->seen,
-		(uint8_t)(d->length / 8) };
-
-	script_put(w, step, sizeof(step));
-}
-
-static void put_fill(struct script_writer *w, int lane, size_t bytes)
-{
-	const uint8_t step[] = { FILL, (uint8_t)lane, (uint8_t)(bytes / 8) };
-
-	script_put(w, step, sizeof(step));
-}
-
-/* A frame whose payload is a multiple of 8. */
-static void put_frame(struct script_writer *w, int lane, const struct lina_wire_data *d)
-{
-	if (d->early)
-		put_early(w, lane, d);
-	else
-		put_part(w, lane, d);
-	put_fill(w, lane, d->length);
-}
-
-/* The same as bytes, every one of which a mutation can reach. */
-static void put_raw(struct script_writer *w, int lane, const struct lina_wire_data *d)
-{
-	uint8_t head[LINA_DATA_HEAD_BYTES];
-
-	lina_data_encode(d, head);
-	script_put_byte(w, SEND);
-	script_put_byte(w, (unsigned)lane);
-	script_put_byte(w, sizeof(head));
-	script_put(w, head, sizeof(head));
-	put_fill(w, lane, d->length);
-}
-
-static struct lina_wire_data part_of(int slot, int entry, unsigned bytes)
-{
-	return (struct lina_wire_data){ .slot = (uint16_t)slot,
-		.entry = (uint8_t)entry,
-		.seq = 1,
-		.message_bytes = bytes,
-		.length = bytes };
-}
-
-static struct lina_wire_data early_of(int tag, unsigned seen, unsigned bytes)
-{
-	return (struct lina_wire_data){
-		.early = true, .tag = tag, .seen = seen, .message_bytes = bytes, .length = bytes
-	};
-}
-
-/* One message in each of two lanes, and its slot used again. */
-static void seed_parts(struct script_writer *w)
-{
-	struct lina_wire_data d = part_of(0, 0, 1600);
-
-	script_put_byte(w, 1);
-	put_post(w, 1, 5, 100);
-	d.length = 800;
-	put_frame(w, 0, &d);
-	put_test(w, 0);
-	d.offset = 800;
-	put_frame(w, 1, &d);
-	put_test(w, 0);
-	put_post(w, 1, 5, 10);
-	d = part_of(0, 0, 80);
-	d.seq = 2;
-	put_frame(w, 0, &d);
-	put_test(w, 1);
-}
-
-/* A grouped receive of three and another receive that ends before it. */
-static void seed_group(struct script_writer *w)
-{
-	script_put_byte(w, 0);
-	put_post(w, 3, 1, 20);
-	put_post(w, 1, 9, 20);
-	for (int i = 2; i >= 0; i--) {
-		struct lina_wire_data d = part_of(0, i, i ? 320 : 0);
-		put_frame(w, 0, &d);
-		if (i == 2) {
-			d = part_of(1, 0, 160);
-			put_frame(w, 0, &d);
-			put_test(w, 1);
-		}
-	}
-	put_test(w, 0);
-}
-
-/* Early messages: posted before, posted after, set aside. */
-static void seed_early(struct script_writer *w)
-{
-	struct lina_wire_data d = early_of(3, 0, 64);
-
-	script_put_byte(w, 0);
-	put_post(w, 1, 3, 10);
-	put_frame(w, 0, &d);
-	put_test(w, 0);
-	d = early_of(4, 1, 160);
-	put_frame(w, 0, &d);
-	put_post(w, 1, 8, 10);
-	put_test(w, 1);
-	d = early_of(8, 1, 0);
-	put_frame(w, 0, &d);
-	put_test(w, 1);
-	put_post(w, 1, 4, 10);
-	put_test(w, 2);
-}
-
-/* Both lanes carry payload of one message at the same time, and the later one ends first. */
-static void seed_crossed(struct script_writer *w)
-{
-	struct lina_wire_data d = part_of(0, 0, 1600);
-
-	script_put_byte(w, 1);
-	put_post(w, 1, 5, 100);
-	d.length = 800;
-	put_part(w, 0, &d);
-	put_fill(w, 0, 80);
-	put_test(w, 0);
-	d.offset = 800;
-	put_part(w, 1, &d);
-	put_fill(w, 1, 800);
-	put_test(w, 0);
-	put_fill(w, 0, 720);
-	put_test(w, 0);
-}
-
-static void seed_raw(struct script_writer *w)
-{
-	struct lina_wire_data d = part_of(0, 1, 320);
-
-	script_put_byte(w, 0);
-	put_post(w, 2, 1, 20);
-	put_raw(w, 0, &d);
-	d = early_of(1, 0, 320);
-	put_raw(w, 0, &d);
-	put_test(w, 0);
-}
-
-/* Nearly right: a message of no bytes comes twice, and stands for its neighbour. */
-static void seed_twice(struct script_writer *w)
-{
-	struct lina_wire_data d = part_of(0, 0, 0);
-
-	script_put_byte(w, 0);
-	put_post(w, 2, 1, 20);
-	put_part(w, 0, &d);
-	put_part(w, 0, &d);
-	put_test(w, 0);
-}
-
-/* Nearly right: the whole message on one lane while another still carries a part of it. */
-static void seed_overlap(struct script_writer *w)
-{
-	struct lina_wire_data d = part_of(0, 0, 160);
-
-	script_put_byte(w, 1);
-	put_post(w, 1, 5, 10);
-	put_post(w, 1, 6, 10);
-	d.length = 80;
-	put_part(w, 0, &d);
-	put_test(w, 0);
-	d.length = 160;
-	put_frame(w, 1, &d);
-	put_test(w, 0);
-	put_fill(w, 0, 80);
-	put_test(w, 1);
-}
-
-/* Nearly right: a slot that no receive has. */
-static void seed_unused(struct script_writer *w)
-{
-	struct lina_wire_data d = part_of(1, 0, 0);
-
-	script_put_byte(w, 0);
-	put_post(w, 1, 5, 10);
-	put_part(w, 0, &d);
-	put_test(w, 0);
-}
-
-/* The peer leaves in the middle of a message. */
-static void seed_close(struct script_writer *w)
-{
-	struct lina_wire_data d = part_of(0, 0, 320);
-
-	script_put_byte(w, 0);
-	put_post(w, 1, 3, 20);
-	d.length = 160;
-	put_frame(w, 0, &d);
-	put_test(w, 0);
-	script_put_byte(w, CLOSE);
-	script_put_byte(w, 0);
-	put_test(w, 0);
-}
-
-size_t fuzz_seed(unsigned i, uint8_t *out, size_t room)
-{
-	static void (*const seeds[])(struct script_writer *) = { seed_parts, seed_group, seed_early,
-		seed_crossed, seed_raw, seed_close, seed_twice, seed_overlap, seed_unused };
-	struct script_writer w = { out, 0, room };
-
-	if (i >= sizeof(seeds) / sizeof(*seeds))
-		return 0;
-	seeds[i](&w);
-	return w.used;
 }
