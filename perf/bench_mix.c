@@ -41,7 +41,7 @@ static const struct argp_option options[] = {
 		"Compute before each all-to-all beside an allreduce (default: 5)", 0 },
 	{ "count", 'n', "N", 0, "All-to-alls beside an allreduce (default: 24)", 0 },
 	{ "alone", KEY_ALONE, "N", 0, "All-to-alls alone in each round (default: 8)", 0 },
-	{ "rounds", 'r', "N", 0, "Rounds on each network (default: 10)", 0 },
+	{ "rounds", 'r', "N", 0, "Rounds on each network (default: 8)", 0 },
 	{ "reopen", 'k', "N", 0,
 		"Open new connections after every N rounds, 0 for never (default: 4)", 0 },
 	{ "rate", 'R', "MBPS", 0, "Rate of each link in Mbit/s, 0 where it has none", 0 },
@@ -279,7 +279,7 @@ int main(int argc, char **argv)
 		.shape = { .peer_bytes = 256 << 10, .allreduce_bytes = 32 << 20, .gap_ms = 5 },
 		.alone = 8,
 		.count = 24,
-		.rounds = 10,
+		.rounds = 8,
 		.reopen = 4,
 		.per_host = 1,
 	};
