@@ -1,15 +1,22 @@
-/* Events: each record is a number; a wait is for the latest number at the call. */
+/* Events: each record is a moment of its own, so that one event may be recorded on several streams,
+ * in any order of time; a wait is for the latest record at the call. */
 #include "runtime.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
+/* Guarded by the event's lock. */
+struct moment {
+	bool reached;
+	struct timespec at; /* when reached */
+	int references; /* the event's, while it is the latest; one for every mark that is queued */
+};
+
 struct event {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
-	uint64_t recorded, reached; /* Guarded by lock. */
-	struct timespec at;         /* when reached. Guarded by lock. */
+	struct moment *latest; /* NULL: never recorded. Guarded by lock. */
 	bool timed;
 	int references; /* atomic: the handle's and one for every mark that is queued */
 };
@@ -17,7 +24,7 @@ struct event {
 /* One record of an event, or one wait for it. */
 struct mark {
 	struct event *event;
-	uint64_t number;
+	struct moment *moment; /* NULL: a wait for what was never recorded */
 };
 
 static struct event *event_of(cudaEvent_t handle)
@@ -25,38 +32,45 @@ static struct event *event_of(cudaEvent_t handle)
 	return (struct event *)handle;
 }
 
+static void moment_unref(struct moment *moment)
+{
+	if (moment && --moment->references == 0)
+		free(moment);
+}
+
 static void event_unref(struct event *event)
 {
 	if (__atomic_sub_fetch(&event->references, 1, __ATOMIC_ACQ_REL))
 		return;
+	moment_unref(event->latest);
 	pthread_cond_destroy(&event->done);
 	pthread_mutex_destroy(&event->lock);
 	free(event);
 }
 
-static void reach(struct event *event, uint64_t number)
+static void reach(struct event *event, struct moment *moment)
 {
 	pthread_mutex_lock(&event->lock);
-	if (event->reached < number) {
-		event->reached = number;
-		clock_gettime(CLOCK_MONOTONIC, &event->at);
-		pthread_cond_broadcast(&event->done);
-	}
+	moment->reached = true;
+	clock_gettime(CLOCK_MONOTONIC, &moment->at);
+	pthread_cond_broadcast(&event->done);
+	moment_unref(moment);
 	pthread_mutex_unlock(&event->lock);
 }
 
-static void await(struct event *event, uint64_t number)
+static void await(struct event *event, struct moment *moment)
 {
 	pthread_mutex_lock(&event->lock);
-	while (event->reached < number)
+	while (moment && !moment->reached)
 		pthread_cond_wait(&event->done, &event->lock);
+	moment_unref(moment);
 	pthread_mutex_unlock(&event->lock);
 }
 
 static void mark_reach(void *arg)
 {
 	struct mark *mark = arg;
-	reach(mark->event, mark->number);
+	reach(mark->event, mark->moment);
 	event_unref(mark->event);
 	free(mark);
 }
@@ -64,18 +78,25 @@ static void mark_reach(void *arg)
 static void mark_await(void *arg)
 {
 	struct mark *mark = arg;
-	await(mark->event, mark->number);
+	await(mark->event, mark->moment);
 	event_unref(mark->event);
 	free(mark);
 }
 
-/* The latest record, after adding records (0 or 1) to it. */
-static struct mark *mark_new(struct event *event, unsigned int records)
+/* The latest record, which is a new one where `record` says so. */
+static struct mark *mark_new(struct event *event, bool record)
 {
 	struct mark *mark = runtime_alloc(sizeof *mark);
+	struct moment *made = record ? runtime_alloc(sizeof *made) : NULL;
 	pthread_mutex_lock(&event->lock);
-	event->recorded += records;
-	*mark = (struct mark){ event, event->recorded };
+	if (made) {
+		*made = (struct moment){ .references = 1 };
+		moment_unref(event->latest);
+		event->latest = made;
+	}
+	if (event->latest)
+		event->latest->references++;
+	*mark = (struct mark){ event, event->latest };
 	pthread_mutex_unlock(&event->lock);
 	__atomic_add_fetch(&event->references, 1, __ATOMIC_RELAXED);
 	return mark;
@@ -113,7 +134,7 @@ API cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
 	if (!event)
 		return runtime_error(cudaErrorInvalidResourceHandle);
-	runtime_stream_push(runtime_stream_of(stream), mark_reach, mark_new(event_of(event), 1));
+	runtime_stream_push(runtime_stream_of(stream), mark_reach, mark_new(event_of(event), true));
 	return cudaSuccess;
 }
 
@@ -133,7 +154,8 @@ API cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsi
 			"cudaStreamWaitEvent: flags 0x%x (graph capture) are not supported", flags);
 	if (!event)
 		return runtime_error(cudaErrorInvalidResourceHandle);
-	runtime_stream_push(runtime_stream_of(stream), mark_await, mark_new(event_of(event), 0));
+	runtime_stream_push(
+		runtime_stream_of(stream), mark_await, mark_new(event_of(event), false));
 	return cudaSuccess;
 }
 
@@ -141,7 +163,7 @@ API cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
 	if (!event)
 		return runtime_error(cudaErrorInvalidResourceHandle);
-	mark_await(mark_new(event_of(event), 0));
+	mark_await(mark_new(event_of(event), false));
 	return cudaSuccess;
 }
 
@@ -151,7 +173,7 @@ API cudaError_t cudaEventQuery(cudaEvent_t event)
 	if (!asked)
 		return runtime_error(cudaErrorInvalidResourceHandle);
 	pthread_mutex_lock(&asked->lock);
-	bool pending = asked->reached < asked->recorded;
+	bool pending = asked->latest && !asked->latest->reached;
 	pthread_mutex_unlock(&asked->lock);
 	return pending ? cudaErrorNotReady : cudaSuccess;
 }
@@ -161,8 +183,9 @@ static cudaError_t read_time(struct event *event, struct timespec *at_p)
 	if (!event || !event->timed)
 		return cudaErrorInvalidResourceHandle;
 	pthread_mutex_lock(&event->lock);
-	bool recorded = event->recorded, reached = event->reached == event->recorded;
-	*at_p = event->at;
+	bool recorded = event->latest, reached = recorded && event->latest->reached;
+	if (reached)
+		*at_p = event->latest->at;
 	pthread_mutex_unlock(&event->lock);
 	if (!recorded)
 		return cudaErrorInvalidResourceHandle;

@@ -164,6 +164,32 @@ static void a_wait_is_for_the_record_before_it(void **state)
 	cudaStreamDestroy(second);
 }
 
+static void a_record_on_another_stream_ends_no_earlier_wait(void **state)
+{
+	(void)state;
+	struct gate gate = GATE;
+	cudaStream_t first = stream_new(cudaStreamNonBlocking),
+		     second = stream_new(cudaStreamNonBlocking),
+		     third = stream_new(cudaStreamNonBlocking);
+	cudaEvent_t event = event_new(cudaEventDisableTiming);
+	cudaLaunchHostFunc(first, gate_pass, &gate);
+	cudaLaunchHostFunc(first, note_a, NULL);
+	cudaEventRecord(event, first);
+	cudaStreamWaitEvent(second, event, 0);
+	cudaLaunchHostFunc(second, note_b, NULL);
+	cudaEventRecord(event, third); /* at once, while the first record still waits */
+	assert_int_equal(cudaEventSynchronize(event), cudaSuccess);
+	assert_int_equal(cudaStreamQuery(second), cudaErrorNotReady);
+	gate_open(&gate);
+	cudaStreamSynchronize(second);
+	assert_string_equal(trace.text, "ab");
+	assert_int_equal(cudaEventQuery(event), cudaSuccess);
+	cudaEventDestroy(event);
+	cudaStreamDestroy(first);
+	cudaStreamDestroy(second);
+	cudaStreamDestroy(third);
+}
+
 static void the_legacy_stream_waits_for_blocking_streams_only(void **state)
 {
 	(void)state;
@@ -351,6 +377,7 @@ int main(void)
 		cmocka_unit_test_setup(a_busy_stream_says_so, setup),
 		cmocka_unit_test_setup(an_event_orders_two_streams, setup),
 		cmocka_unit_test_setup(a_wait_is_for_the_record_before_it, setup),
+		cmocka_unit_test_setup(a_record_on_another_stream_ends_no_earlier_wait, setup),
 		cmocka_unit_test_setup(the_legacy_stream_waits_for_blocking_streams_only, setup),
 		cmocka_unit_test_setup(a_destroyed_stream_finishes_its_work, setup),
 		cmocka_unit_test_setup(the_device_waits_for_every_stream, setup),
