@@ -346,7 +346,7 @@ static void little_bulk_goes_early_and_larger_waits(void **state)
 	assert_int_equal(d.length, TCP_EARLY_BULK_BYTES);
 	peer.request = send_class(LINA_CLASS_BULK, more, sizeof(more), 6);
 	bulk_comes(0);
-	evil_grant(peer.fd[0], 2 * LARGE); /* is not what it waits for */
+	evil_grant(peer.fd[0], UINT64_C(2) * LARGE); /* is not what it waits for */
 	bulk_comes(0);
 	credit_give(6);
 	bulk_comes(sizeof(more));

@@ -12,7 +12,9 @@
 #include "net/fixture.h"
 #include "plugin/link.h"
 
-enum { LIMIT_MS = 30000, CHUNK = 16384, NTHREADS = 3 };
+#define CHUNK UINT64_C(16384)
+
+enum { LIMIT_MS = 30000, NTHREADS = 3 };
 
 static struct lina_config config;
 static struct lina_link *link_;
@@ -34,8 +36,8 @@ static void begin(void)
 static int setup(void **state)
 {
 	(void)state;
-	config = (struct lina_config){ .chunk_bytes = CHUNK,
-		.window_bytes = 4 * CHUNK,
+	config = (struct lina_config){ .chunk_bytes = (int)CHUNK,
+		.window_bytes = (int)(4 * CHUNK),
 		.grant_bytes = 1 << 20,
 		.relax_ms = 3600000,
 		.hold_max_ms = 3600000 };

@@ -11,7 +11,7 @@
 #define MS UINT64_C(1000000)
 
 /* Bytes of a sample of 10 ms at 1 MB/s. */
-enum { TEN_MS_BYTES = 10000 };
+#define TEN_MS_BYTES UINT64_C(10000)
 
 static const uint64_t mb_per_s = 1000000;
 
@@ -98,7 +98,7 @@ static void a_sample_that_took_the_longest_time_counts(void **state)
 {
 	(void)state;
 	learn(1);
-	left(3 * 9 * TEN_MS_BYTES, LINA_RATE_SAMPLE_MAX_NS);
+	left(27 * TEN_MS_BYTES, LINA_RATE_SAMPLE_MAX_NS);
 	assert_int_equal(answer(), 3 * mb_per_s);
 }
 
