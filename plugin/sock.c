@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -229,20 +230,53 @@ ssize_t lina_sock_recv(int fd, const struct iovec *iov, int niov)
 	return errno == EINTR || errno == EWOULDBLOCK ? -EAGAIN : -errno;
 }
 
+static void unwanted_read(int fd)
+{
+	char unwanted[UNWANTED_BYTES];
+	struct iovec iov = { .iov_base = unwanted, .iov_len = sizeof(unwanted) };
+
+	for (int i = 0; i < UNWANTED_READS && lina_sock_recv(fd, &iov, 1) > 0; i++)
+		;
+}
+
+/* A connection that was reset keeps its count of what was not acknowledged. */
+static bool is_closed(int fd)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) || info.tcpi_state == TCP_CLOSE;
+}
+
+void lina_sock_drain(int fd, int ms)
+{
+	const long most_ns = 1000000;
+	int64_t left_ns = (int64_t)ms * most_ns;
+	long ns = 20000;
+
+	shutdown(fd, SHUT_WR);
+	for (size_t before = 0, unacked; left_ns > 0; left_ns -= ns, before = unacked) {
+		unwanted_read(fd);
+		unacked = lina_sock_unacked(fd);
+		if (!unacked || is_closed(fd))
+			return;
+		if (unacked < before)
+			left_ns = (int64_t)ms * most_ns;
+		nanosleep(&(struct timespec){ .tv_nsec = ns }, NULL);
+		ns = ns < most_ns / 2 ? 2 * ns : most_ns;
+	}
+}
+
 /* Closing a socket with unread bytes resets the connection, which can destroy what the peer has not
  * read yet; so the end is announced first and the bytes that nobody wants are read. What comes
  * later is answered with a reset from then on: close alone does that only when no child made by
  * fork has a copy of the descriptor. */
 void lina_sock_close(int fd)
 {
-	char unwanted[UNWANTED_BYTES];
-	struct iovec iov = { .iov_base = unwanted, .iov_len = sizeof(unwanted) };
-
 	if (fd < 0)
 		return;
 	shutdown(fd, SHUT_WR);
-	for (int i = 0; i < UNWANTED_READS && lina_sock_recv(fd, &iov, 1) > 0; i++)
-		;
+	unwanted_read(fd);
 	shutdown(fd, SHUT_RD);
 	close(fd);
 }

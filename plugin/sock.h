@@ -41,6 +41,11 @@ int lina_sock_sndbuf(int fd, int bytes);
 /* Bytes given to the socket that the peer has not acknowledged; 0 where the kernel does not say. */
 size_t lina_sock_unacked(int fd);
 
+/* Announces the end of what this end sends and waits until the peer's kernel has all of it, as long
+ * as that makes progress within ms; what the peer says meanwhile is read and forgotten. A socket
+ * that is closed before loses what it has not sent when the peer says anything more. */
+void lina_sock_drain(int fd, int ms);
+
 /* Acknowledges what has arrived now, not with the next data that goes the other way or up to 40 ms
  * later: the peer counts what is not acknowledged as on its way. */
 void lina_sock_ack(int fd);

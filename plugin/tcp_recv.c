@@ -12,6 +12,7 @@
 
 enum {
 	CREDIT_IDLE_TESTS = 4, /* tests without data after which all credit is sent */
+	GONE_TESTS = 4096,     /* tests without data after which a sender that has gone is missed */
 	GRANT_PARTS = 4,       /* a part of what may be granted ahead is worth a message */
 };
 
@@ -62,6 +63,12 @@ static int credits_push(struct tcp_receiver *r)
 	ssize_t n = lina_sock_send(r->conn.fd[0], &iov, 1);
 	if (n == -EAGAIN)
 		return 0;
+	if (n == -EPIPE || n == -ECONNRESET) {
+		/* The sender has gone. What it sent before may still be here to be read. */
+		r->gone = (int)n;
+		r->credit_from = r->credit_until = 0;
+		return 0;
+	}
 	if (n < 0)
 		return tcp_receiver_fail(r, (int)n);
 	r->credit_from += (size_t)n;
@@ -215,6 +222,8 @@ static int progress(struct tcp_receiver *r, const struct recv_request *request)
 		err = tcp_lanes_pull(r, request);
 	if (!err)
 		err = grants_give(r);
+	if (!err && r->gone && r->conn.idle > GONE_TESTS)
+		err = tcp_receiver_fail(r, r->gone);
 	return err ? err : tcp_conn_idle(&r->conn);
 }
 

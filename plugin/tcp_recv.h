@@ -74,6 +74,7 @@ struct tcp_receiver {
 						 * chunks that began, arrived */
 	struct recv_posted posted;              /* requests in use, in the order of their irecv */
 	struct recv_earlies earlies;            /* in the order of their arrival */
+	int gone;                               /* 0, or why the sender does not hear any more */
 	int nearlies;      /* at most TCP_EARLIES, all that the peer may have on its way */
 	uint32_t nbuffers; /* that receives were posted for; wraps */
 	size_t early_left; /* standing credit that early messages without a receive do not occupy */

@@ -15,6 +15,7 @@
 enum {
 	CHUNK_MAX_BYTES = 1 << 30,
 	LITTLE_BYTES = 4096,
+	DRAIN_MS = 250,
 	LOOK_IDLE_TESTS = 16, /* tests without progress between two looks for the peer's end */
 };
 
@@ -26,6 +27,11 @@ void tcp_sender_close(struct lina_conn *conn)
 	struct tcp_sender *s = (struct tcp_sender *)conn;
 
 	tcp_conn_flows_drop(&s->conn);
+	/* In good order: all that was sent has to arrive, and the receiver may still have grants to
+	 * give for it. */
+	bool orderly = !s->conn.err && !s->conn.in_flight;
+	for (int i = 0; orderly && i < s->conn.nlanes; i++)
+		lina_sock_drain(s->conn.fd[i], DRAIN_MS);
 	tcp_conn_close_lanes(&s->conn);
 	free(s);
 }
