@@ -258,7 +258,7 @@ void lina_sock_drain(int fd, int ms)
 	for (size_t before = 0, unacked; left_ns > 0; left_ns -= ns, before = unacked) {
 		unwanted_read(fd);
 		unacked = lina_sock_unacked(fd);
-		if (!unacked || is_closed(fd))
+		if (unacked <= 1 || is_closed(fd)) /* the end itself counts as one */
 			return;
 		if (unacked < before)
 			left_ns = (int64_t)ms * most_ns;
