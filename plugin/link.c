@@ -98,6 +98,7 @@ static uint64_t chunk_bytes(const struct lina_link *link, const struct lina_fit 
 		return (uint64_t)link->config->chunk_bytes;
 	if (lina_fit_line(cost, &line))
 		line.alpha_ns = UNKNOWN_COST_NS;
+	line.alpha_ns *= 2; /* the other end has as much to do for it */
 	line.byte_ps = byte_ps(per_s ? per_s : UNKNOWN_BYTES_PER_S);
 	uint64_t most =
 		between(CHUNK_MIN_BYTES, carried_bytes(link, WINDOW_LEAST_US), CHUNK_MAX_BYTES);
@@ -109,7 +110,7 @@ static void window_bound(const struct lina_link *link, uint64_t chunk, struct li
 	uint64_t least = carried_bytes(link, WINDOW_LEAST_US);
 	uint64_t most = carried_bytes(link, WINDOW_MOST_US);
 
-	least = least > 2 * chunk ? least : 2 * chunk;
+	least = least > chunk ? least : chunk;
 	if (link->config->window_bytes) /* the user's choice */
 		least = most = (uint64_t)link->config->window_bytes;
 	lina_window_bound(window, least, most);
