@@ -25,7 +25,8 @@ enum {
 	WINDOW_LEAST_US = 500,
 	WINDOW_MOST_US = 1000,
 	GRANT_US = 4000, /* a grant has a way to go before it is bulk */
-	RELAXED_BYTES = 512 << 10,
+	RELAXED_US = 4000,
+	RELAXED_MIN_BYTES = 256 << 10,
 	UNKNOWN_BYTES_PER_S = 125000000,
 	HEAR_NS = 20000, /* between two looks at what other processes say */
 };
@@ -121,7 +122,7 @@ static struct lina_sched_params params_of(
 {
 	const struct lina_config *config = link->config;
 	const uint64_t per_s = link->bytes_per_s;
-	uint64_t relaxed = window > RELAXED_BYTES ? window : RELAXED_BYTES;
+	uint64_t relaxed = between(RELAXED_MIN_BYTES, carried_bytes(link, RELAXED_US), UINT32_MAX);
 
 	if (dir == LINA_DIR_RECV) {
 		relaxed = (uint64_t)config->grant_bytes;

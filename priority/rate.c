@@ -17,15 +17,24 @@ static void sample_add(struct lina_rate *rate, uint64_t bytes, uint64_t ns)
 	}
 }
 
+/* Whether the sample that is being taken can be used once it is complete. */
+static bool is_sound(const struct lina_rate *rate, uint64_t now_ns)
+{
+	return rate->since_ns && now_ns - rate->looked_ns <= LINA_RATE_GAP_MAX_NS &&
+	       now_ns - rate->since_ns <= LINA_RATE_SAMPLE_MAX_NS;
+}
+
 void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool busy, uint64_t now_ns)
 {
+	bool sound = busy && is_sound(rate, now_ns);
+
 	rate->left_bytes += bytes;
-	uint64_t ns = now_ns - rate->since_ns;
-	bool sampling = rate->since_ns && busy;
-	if (sampling && ns < LINA_RATE_SAMPLE_NS)
+	rate->looked_ns = now_ns;
+	uint64_t ns = now_ns - rate->since_ns, sample_bytes = rate->left_bytes - rate->since_bytes;
+	if (sound && (ns < LINA_RATE_SAMPLE_NS || sample_bytes < LINA_RATE_SAMPLE_BYTES))
 		return;
-	if (sampling && ns <= LINA_RATE_SAMPLE_MAX_NS)
-		sample_add(rate, rate->left_bytes - rate->since_bytes, ns);
+	if (sound)
+		sample_add(rate, sample_bytes, ns);
 	rate->since_ns = busy ? now_ns : 0;
 	rate->since_bytes = rate->left_bytes;
 }

@@ -15,9 +15,12 @@
 #include <stdint.h>
 
 enum {
-	LINA_RATE_SAMPLE_NS = 10000000,     /* what a sample takes at least */
-	LINA_RATE_SAMPLE_MAX_NS = 30000000, /* longer: nobody looked, it says nothing */
-	LINA_RATE_SAMPLES = 4,              /* before there is an answer */
+	/* A sample takes so long and has so much at least: bursts are of tens of kilobytes. */
+	LINA_RATE_SAMPLE_NS = 10000000,
+	LINA_RATE_SAMPLE_BYTES = 256 << 10,
+	LINA_RATE_SAMPLE_MAX_NS = 400000000, /* longer: it says nothing */
+	LINA_RATE_GAP_MAX_NS = 30000000,     /* between two calls; longer: nobody looked */
+	LINA_RATE_SAMPLES = 4,               /* before there is an answer */
 	LINA_RATE_FIRST_SAMPLES = 16,
 };
 
@@ -25,6 +28,7 @@ struct lina_rate {
 	uint64_t left_bytes;  /* in all */
 	uint64_t since_ns;    /* of the sample that is being taken; 0: none */
 	uint64_t since_bytes; /* left_bytes then */
+	uint64_t looked_ns;   /* the last call */
 	uint64_t bytes_per_s; /* the answer so far */
 	unsigned nsamples;    /* up to LINA_RATE_FIRST_SAMPLES */
 };

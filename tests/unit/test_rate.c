@@ -10,10 +10,10 @@
 
 #define MS UINT64_C(1000000)
 
-/* Bytes of a sample of 10 ms at 1 MB/s. */
+/* Bytes of a sample of 10 ms at 1 GB/s. */
 #define TEN_MS_BYTES UINT64_C(10000)
 
-static const uint64_t mb_per_s = 1000000;
+static const uint64_t gb_per_s = 1000000000;
 
 static struct rate_case {
 	struct lina_rate rate;
@@ -33,12 +33,12 @@ static void left(uint64_t bytes, uint64_t ns)
 	lina_rate_left(&c.rate, bytes, true, c.now_ns);
 }
 
-/* All first samples, of a rate that is a multiple of 1 MB/s. */
-static void learn(uint64_t mbs)
+/* All first samples, of a rate that is a multiple of 1 GB/s. */
+static void learn(uint64_t gbs)
 {
 	left(0, 0);
 	for (int i = 0; i < LINA_RATE_FIRST_SAMPLES; i++)
-		left(mbs * TEN_MS_BYTES, 10 * MS);
+		left(gbs * TEN_MS_BYTES, 10 * MS);
 }
 
 static uint64_t answer(void)
@@ -60,7 +60,7 @@ static void there_is_an_answer_after_some_samples(void **state)
 		assert_int_equal(answer(), 0);
 		left(TEN_MS_BYTES, 10 * MS);
 	}
-	assert_int_equal(answer(), mb_per_s);
+	assert_int_equal(answer(), gb_per_s);
 }
 
 /* What left before anybody looked says nothing of how long it took. */
@@ -70,7 +70,7 @@ static void the_first_call_only_begins_a_sample(void **state)
 	left(1000 * TEN_MS_BYTES, 10 * MS);
 	for (int i = 0; i < LINA_RATE_SAMPLES; i++)
 		left(TEN_MS_BYTES, 10 * MS);
-	assert_int_equal(answer(), mb_per_s);
+	assert_int_equal(answer(), gb_per_s);
 }
 
 static void a_sample_is_made_of_calls_that_come_often(void **state)
@@ -81,7 +81,7 @@ static void a_sample_is_made_of_calls_that_come_often(void **state)
 		assert_int_equal(answer(), 0);
 		left(TEN_MS_BYTES / 10, 1 * MS);
 	}
-	assert_int_equal(answer(), mb_per_s);
+	assert_int_equal(answer(), gb_per_s);
 }
 
 static void a_sample_takes_a_least_time(void **state)
@@ -89,27 +89,51 @@ static void a_sample_takes_a_least_time(void **state)
 	(void)state;
 	learn(1);
 	left(TEN_MS_BYTES * 100, LINA_RATE_SAMPLE_NS - 1);
-	assert_int_equal(answer(), mb_per_s);
+	assert_int_equal(answer(), gb_per_s);
 	left(0, 1);
-	assert_true(answer() > mb_per_s);
+	assert_true(answer() > gb_per_s);
 }
 
-static void a_sample_that_took_the_longest_time_counts(void **state)
+static void a_sample_after_the_longest_gap_counts(void **state)
 {
 	(void)state;
 	learn(1);
-	left(27 * TEN_MS_BYTES, LINA_RATE_SAMPLE_MAX_NS);
-	assert_int_equal(answer(), 3 * mb_per_s);
+	left(27 * TEN_MS_BYTES, LINA_RATE_GAP_MAX_NS);
+	assert_int_equal(answer(), 3 * gb_per_s);
+}
+
+/* 40 ms for the least bytes: the sample goes on until it has them. */
+static void a_sample_has_a_least_size(void **state)
+{
+	const uint64_t part = LINA_RATE_SAMPLE_BYTES / 4;
+
+	(void)state;
+	left(0, 0);
+	for (int i = 0; i < 4 * LINA_RATE_SAMPLES; i++) {
+		assert_int_equal(answer(), 0);
+		left(part, 10 * MS);
+	}
+	assert_int_equal(answer(), part * 100);
+}
+
+/* One that takes too long for them is given up, however often somebody looks. */
+static void a_sample_takes_a_longest_time(void **state)
+{
+	(void)state;
+	left(0, 0);
+	for (int i = 0; i < 1000; i++)
+		left(LINA_RATE_SAMPLE_BYTES / 100, 10 * MS);
+	assert_int_equal(answer(), 0);
 }
 
 static void a_longer_one_says_nothing(void **state)
 {
 	(void)state;
 	learn(1);
-	left(100 * TEN_MS_BYTES, LINA_RATE_SAMPLE_MAX_NS + 1);
-	assert_int_equal(answer(), mb_per_s);
+	left(100 * TEN_MS_BYTES, LINA_RATE_GAP_MAX_NS + 1);
+	assert_int_equal(answer(), gb_per_s);
 	left(5 * TEN_MS_BYTES, 10 * MS); /* and the next begins there */
-	assert_int_equal(answer(), 2 * mb_per_s);
+	assert_int_equal(answer(), 2 * gb_per_s);
 }
 
 /* Where nothing was waiting the link had nothing to do for a part of the time. */
@@ -119,11 +143,11 @@ static void a_sample_in_which_nothing_was_waiting_says_nothing(void **state)
 	learn(1);
 	c.now_ns += 10 * MS;
 	lina_rate_left(&c.rate, 100 * TEN_MS_BYTES, false, c.now_ns);
-	assert_int_equal(answer(), mb_per_s);
+	assert_int_equal(answer(), gb_per_s);
 	left(100 * TEN_MS_BYTES, 10 * MS);
-	assert_int_equal(answer(), mb_per_s);
+	assert_int_equal(answer(), gb_per_s);
 	left(5 * TEN_MS_BYTES, 10 * MS);
-	assert_int_equal(answer(), 2 * mb_per_s);
+	assert_int_equal(answer(), 2 * gb_per_s);
 }
 
 static void nothing_waiting_in_the_middle_ends_a_sample(void **state)
@@ -133,7 +157,7 @@ static void nothing_waiting_in_the_middle_ends_a_sample(void **state)
 	c.now_ns += 5 * MS;
 	lina_rate_left(&c.rate, TEN_MS_BYTES, false, c.now_ns);
 	left(100 * TEN_MS_BYTES, 5 * MS);
-	assert_int_equal(answer(), mb_per_s);
+	assert_int_equal(answer(), gb_per_s);
 }
 
 static void a_faster_sample_draws_the_answer_a_quarter_of_the_way(void **state)
@@ -141,9 +165,9 @@ static void a_faster_sample_draws_the_answer_a_quarter_of_the_way(void **state)
 	(void)state;
 	learn(1);
 	left(9 * TEN_MS_BYTES, 10 * MS);
-	assert_int_equal(answer(), 3 * mb_per_s);
+	assert_int_equal(answer(), 3 * gb_per_s);
 	left(7 * TEN_MS_BYTES, 10 * MS);
-	assert_int_equal(answer(), 4 * mb_per_s);
+	assert_int_equal(answer(), 4 * gb_per_s);
 }
 
 static void a_slower_sample_draws_it_a_sixteenth(void **state)
@@ -151,9 +175,9 @@ static void a_slower_sample_draws_it_a_sixteenth(void **state)
 	(void)state;
 	learn(17);
 	left(TEN_MS_BYTES, 10 * MS);
-	assert_int_equal(answer(), 16 * mb_per_s);
+	assert_int_equal(answer(), 16 * gb_per_s);
 	left(0, 10 * MS);
-	assert_int_equal(answer(), 15 * mb_per_s);
+	assert_int_equal(answer(), 15 * gb_per_s);
 }
 
 static void of_the_first_samples_the_fastest_counts(void **state)
@@ -162,9 +186,9 @@ static void of_the_first_samples_the_fastest_counts(void **state)
 	left(0, 0);
 	for (int i = 0; i < LINA_RATE_FIRST_SAMPLES; i++)
 		left((i == 1 ? 9 : 1) * TEN_MS_BYTES, 10 * MS);
-	assert_int_equal(answer(), 9 * mb_per_s);
+	assert_int_equal(answer(), 9 * gb_per_s);
 	left(25 * TEN_MS_BYTES, 10 * MS); /* no longer one of the first */
-	assert_int_equal(answer(), 13 * mb_per_s);
+	assert_int_equal(answer(), 13 * gb_per_s);
 }
 
 /* A link that is shared half of the time is still found to be as fast as it is when it is not: the
@@ -175,7 +199,7 @@ static void the_answer_is_a_high_quantile(void **state)
 	learn(100);
 	for (int i = 0; i < 1000; i++)
 		left((i % 2 ? 100 : 50) * TEN_MS_BYTES, 10 * MS);
-	assert_in_range(answer(), 85 * mb_per_s, 100 * mb_per_s);
+	assert_in_range(answer(), 85 * gb_per_s, 100 * gb_per_s);
 }
 
 static void what_is_forgotten_is_learned_anew(void **state)
@@ -185,7 +209,7 @@ static void what_is_forgotten_is_learned_anew(void **state)
 	lina_rate_forget(&c.rate);
 	assert_int_equal(answer(), 0);
 	learn(1);
-	assert_int_equal(answer(), mb_per_s);
+	assert_int_equal(answer(), gb_per_s);
 }
 
 /* 400 Gbit/s, and a petabyte that has left before. */
@@ -208,7 +232,9 @@ int main(void)
 		EACH(the_first_call_only_begins_a_sample),
 		EACH(a_sample_is_made_of_calls_that_come_often),
 		EACH(a_sample_takes_a_least_time),
-		EACH(a_sample_that_took_the_longest_time_counts),
+		EACH(a_sample_after_the_longest_gap_counts),
+		EACH(a_sample_has_a_least_size),
+		EACH(a_sample_takes_a_longest_time),
 		EACH(a_longer_one_says_nothing),
 		EACH(a_sample_in_which_nothing_was_waiting_says_nothing),
 		EACH(nothing_waiting_in_the_middle_ends_a_sample),
