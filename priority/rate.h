@@ -15,9 +15,10 @@
 #include <stdint.h>
 
 enum {
-	/* A sample takes so long and has so much at least: bursts are of tens of kilobytes. */
-	LINA_RATE_SAMPLE_NS = 10000000,
-	LINA_RATE_SAMPLE_BYTES = 256 << 10,
+	/* A sample takes so long and has so much at least: what leaves
+	 * is seen in lumps of hundreds of kilobytes. */
+	LINA_RATE_SAMPLE_NS = 20000000,
+	LINA_RATE_SAMPLE_BYTES = 1 << 20,
 	LINA_RATE_SAMPLE_MAX_NS = 400000000, /* longer: it says nothing */
 	LINA_RATE_GAP_MAX_NS = 30000000,     /* between two calls; longer: nobody looked */
 	LINA_RATE_SAMPLES = 4,               /* before there is an answer */
