@@ -25,7 +25,7 @@ enum {
 	WINDOW_LEAST_US = 500,
 	WINDOW_MOST_US = 1000,
 	GRANT_US = 4000, /* a grant has a way to go before it is bulk */
-	RELAXED_US = 4000,
+	RELAXED_US = 8000,
 	RELAXED_MIN_BYTES = 256 << 10,
 	UNKNOWN_BYTES_PER_S = 125000000,
 	HEAR_NS = 20000, /* between two looks at what other processes say */
@@ -137,7 +137,9 @@ static struct lina_sched_params params_of(
 		.relaxed_chunk_bytes = relaxed / 2,
 		.relaxed_window_bytes = relaxed,
 		.share_percent = (uint32_t)config->bulk_share_percent,
-		.byte_ps = per_s ? byte_ps(per_s) : 0,
+		/* A quarter less than it takes: bulk that is released while the last latency work
+		 * is still with the kernel queues up behind it there. */
+		.byte_ps = per_s ? byte_ps(per_s + per_s / 4) : 0,
 	};
 }
 
