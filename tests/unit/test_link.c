@@ -237,24 +237,6 @@ static void a_rate_that_is_wrong_is_forgotten(void **state)
 	end();
 }
 
-/* A peer that takes a byte now and then must not look like one that takes gigabytes. */
-static void the_slowest_link_is_slow(void **state)
-{
-	(void)state;
-	begin();
-	lina_link_post(&bulk, 10 * CHUNK);
-	bulk_fill(&bulk);
-	for (uint64_t below = bulk.flow.below_bytes; !rate_is_known(); below--) {
-		assert_true(below > 3 * CHUNK);
-		bulk_fill(&bulk);
-		lina_link_below(&bulk, below);
-		sleep_ms(11);
-	}
-	/* 100 bytes in a second at the most. */
-	assert_int_equal(bulk.flow.sched->params.byte_ps, UINT32_MAX);
-	end();
-}
-
 /* One of several connections of a link, each with a thread of its own. */
 static void *connection_run(void *arg)
 {
@@ -306,7 +288,6 @@ int main(void)
 		EACH(a_bound_of_the_other_direction_is_not_said_again),
 		EACH(bounds_are_in_the_line_at_close),
 		EACH(a_rate_that_is_wrong_is_forgotten),
-		EACH(the_slowest_link_is_slow),
 		EACH(connections_of_several_threads_share_a_link),
 	};
 
