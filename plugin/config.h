@@ -20,9 +20,11 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 		"send buffer of a TCP socket: what the kernel holds of a lane, unsent or "  \
 		"unacknowledged; 0: as the kernel tunes it")                                \
 	X(chunk_bytes, "LINA_CHUNK_BYTES", 0, 0, 1073741824, "bytes",                       \
-		"micro-chunk: what bulk traffic sends at once; 0: from the link's speed")   \
+		"micro-chunk: what bulk traffic sends at once while latency traffic "       \
+		"comes; 0: from the link's speed")                                          \
 	X(window_bytes, "LINA_WINDOW_BYTES", 0, 0, 1073741824, "bytes",                     \
-		"bulk traffic of a link with the kernel, of all connections together; 0: "  \
+		"bulk traffic of a link with the kernel, of all connections together, "     \
+		"while latency traffic comes; 0: "                                          \
 		"from the link's speed")                                                    \
 	X(grant_bytes, "LINA_GRANT_BYTES", 1048576, 4096, 1073741824, "bytes",              \
 		"bulk traffic that the receiver of a connection grants ahead")              \
