@@ -76,7 +76,7 @@ static void write_table(
 	fprintf(file, "net\tranks\tper_host\trate_mbps\tpeer_bytes\tshape\tallreduce_bytes\tgap_ms"
 		      "\tcount\trounds\tline_us");
 	for (int kind = 0; kind < MIX_NKINDS; kind++) {
-		const char *name = mix_kind_name(kind);
+		const char *name = mix_kind_name((enum mix_kind)kind);
 		fprintf(file, "\t%s_n\t%s_p10_us\t%s_p50_us\t%s_p90_us\t%s_p95_us", name, name,
 			name, name, name);
 	}
@@ -97,7 +97,8 @@ static void write_samples(
 		for (int kind = 0; kind < MIX_NKINDS; kind++)
 			for (size_t i = 0; i < samples[net].of[kind].n; i++)
 				fprintf(file, "%s\t%s\t%zu\t%.2f\n", c->nets[net],
-					mix_kind_name(kind), i, samples[net].of[kind].time_us[i]);
+					mix_kind_name((enum mix_kind)kind), i,
+					samples[net].of[kind].time_us[i]);
 	result_file_close(file);
 }
 
