@@ -24,19 +24,44 @@ static bool is_sound(const struct lina_rate *rate, uint64_t now_ns)
 	       now_ns - rate->since_ns <= LINA_RATE_SAMPLE_MAX_NS;
 }
 
+static void sample_begin(struct lina_rate *rate, uint64_t since_ns)
+{
+	rate->since_ns = since_ns;
+	rate->since_bytes = rate->left_bytes;
+	rate->lump_bytes = 0;
+}
+
+/* The link is no longer what bulk waits for: what was seen until the last look may be enough. */
+static void sample_end(struct lina_rate *rate)
+{
+	uint64_t ns = rate->looked_ns - rate->since_ns;
+	uint64_t bytes = rate->left_bytes - rate->since_bytes;
+
+	if (bytes && ns >= LINA_RATE_SHORT_NS && bytes >= LINA_RATE_SHORT_LUMPS * rate->lump_bytes)
+		sample_add(rate, bytes, ns);
+}
+
+static bool is_complete(const struct lina_rate *rate, uint64_t now_ns)
+{
+	return now_ns - rate->since_ns >= LINA_RATE_SAMPLE_NS &&
+	       rate->left_bytes - rate->since_bytes >= LINA_RATE_SAMPLE_BYTES;
+}
+
 void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool busy, uint64_t now_ns)
 {
-	bool sound = busy && is_sound(rate, now_ns);
+	bool sound = is_sound(rate, now_ns);
 
+	if (sound && !busy)
+		sample_end(rate);
 	rate->left_bytes += bytes;
 	rate->looked_ns = now_ns;
-	uint64_t ns = now_ns - rate->since_ns, sample_bytes = rate->left_bytes - rate->since_bytes;
-	if (sound && (ns < LINA_RATE_SAMPLE_NS || sample_bytes < LINA_RATE_SAMPLE_BYTES))
+	if (bytes > rate->lump_bytes)
+		rate->lump_bytes = bytes;
+	if (sound && busy && !is_complete(rate, now_ns))
 		return;
-	if (sound)
-		sample_add(rate, sample_bytes, ns);
-	rate->since_ns = busy ? now_ns : 0;
-	rate->since_bytes = rate->left_bytes;
+	if (sound && busy)
+		sample_add(rate, rate->left_bytes - rate->since_bytes, now_ns - rate->since_ns);
+	sample_begin(rate, busy ? now_ns : 0);
 }
 
 uint64_t lina_rate_bytes_per_s(const struct lina_rate *rate)

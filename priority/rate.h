@@ -19,6 +19,9 @@ enum {
 	 * is seen in lumps of hundreds of kilobytes. */
 	LINA_RATE_SAMPLE_NS = 20000000,
 	LINA_RATE_SAMPLE_BYTES = 1 << 20,
+	/* One that ends early, for want of data, counts from here on, if it is of some lumps. */
+	LINA_RATE_SHORT_NS = 1500000,
+	LINA_RATE_SHORT_LUMPS = 4,
 	LINA_RATE_SAMPLE_MAX_NS = 400000000, /* longer: it says nothing */
 	LINA_RATE_GAP_MAX_NS = 30000000,     /* between two calls; longer: nobody looked */
 	LINA_RATE_SAMPLES = 4,               /* before there is an answer */
@@ -30,6 +33,7 @@ struct lina_rate {
 	uint64_t since_ns;    /* of the sample that is being taken; 0: none */
 	uint64_t since_bytes; /* left_bytes then */
 	uint64_t looked_ns;   /* the last call */
+	uint64_t lump_bytes;  /* the most that left at once in this sample */
 	uint64_t bytes_per_s; /* the answer so far */
 	unsigned nsamples;    /* up to LINA_RATE_FIRST_SAMPLES */
 };

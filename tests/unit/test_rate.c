@@ -150,6 +150,37 @@ static void a_sample_in_which_nothing_was_waiting_says_nothing(void **state)
 	assert_int_equal(answer(), 2 * gb_per_s);
 }
 
+/* Where bulk comes in short runs no sample is ever complete. */
+static void a_short_run_of_several_lumps_counts_when_it_ends(void **state)
+{
+	(void)state;
+	for (int run = 0; run < LINA_RATE_SAMPLES; run++) {
+		assert_int_equal(answer(), 0);
+		left(0, 50 * MS);
+		for (int lump = 0; lump < LINA_RATE_SHORT_LUMPS; lump++)
+			left(SAMPLE_BYTES / 40, MS / 2);
+		c.now_ns += 5 * MS; /* it may have wanted for data since */
+		lina_rate_left(&c.rate, 0, false, c.now_ns);
+	}
+	assert_int_equal(answer(), gb_per_s);
+}
+
+static void a_shorter_run_or_one_of_fewer_lumps_says_nothing(void **state)
+{
+	(void)state;
+	for (int run = 0; run < 100; run++) {
+		left(0, 50 * MS);
+		for (int lump = 0; lump < LINA_RATE_SHORT_LUMPS - 1; lump++)
+			left(SAMPLE_BYTES / 40, MS);
+		lina_rate_left(&c.rate, 0, false, c.now_ns);
+		left(0, 50 * MS);
+		for (int lump = 0; lump < LINA_RATE_SHORT_LUMPS; lump++)
+			left(SAMPLE_BYTES / 40, MS / 4);
+		lina_rate_left(&c.rate, 0, false, c.now_ns);
+	}
+	assert_int_equal(answer(), 0);
+}
+
 static void nothing_waiting_in_the_middle_ends_a_sample(void **state)
 {
 	(void)state;
@@ -235,6 +266,8 @@ int main(void)
 		EACH(a_sample_takes_a_longest_time),
 		EACH(a_longer_one_says_nothing),
 		EACH(a_sample_in_which_nothing_was_waiting_says_nothing),
+		EACH(a_short_run_of_several_lumps_counts_when_it_ends),
+		EACH(a_shorter_run_or_one_of_fewer_lumps_says_nothing),
 		EACH(nothing_waiting_in_the_middle_ends_a_sample),
 		EACH(a_faster_sample_draws_the_answer_a_quarter_of_the_way),
 		EACH(a_slower_sample_draws_it_a_sixteenth),
