@@ -132,11 +132,3 @@ uint64_t lina_line_chunk_bytes(const struct lina_line *line, uint32_t overhead_p
 
 	return bytes > 0 ? bytes : 1;
 }
-
-uint64_t lina_line_window_bytes(const struct lina_line *line, uint64_t chunk_bytes, uint64_t gap_ns)
-{
-	uint64_t open_bytes = (chunk_bytes + 1) / 2 - 1;
-	uint64_t bytes = divide_up(gap_ns * 1000, line->byte_ps) + open_bytes;
-
-	return bytes > chunk_bytes ? bytes : chunk_bytes;
-}

@@ -1,6 +1,6 @@
 /*
  * What handing bytes down costs, learned while it is done: a time of alpha for each piece and a
- * time for each byte, and from them how large a chunk and a window have to be. Pure; every call
+ * time for each byte, and from them how large a chunk has to be. Pure; every call
  * takes constant time. Callers serialise.
  *
  * The line is the least squares fit through all samples, each of which weighs 1 - 1/memory of the
@@ -51,11 +51,5 @@ int lina_fit_line(const struct lina_fit *fit, struct lina_line *line_p);
 /* The smallest chunk of n bytes, n > 0, of whose time alpha is at most overhead_permille (1..1000):
  * alpha / (alpha + n byte) <= overhead (alpha up to 1 hour). */
 uint64_t lina_line_chunk_bytes(const struct lina_line *line, uint32_t overhead_permille);
-
-/* The smallest window that keeps the link busy while nobody looks for gap_ns (up to 1 hour): what
- * it carries in that time, and what lina_flow_ask leaves open because it is less than half a chunk;
- * but a chunk at the least. */
-uint64_t lina_line_window_bytes(
-	const struct lina_line *line, uint64_t chunk_bytes, uint64_t gap_ns);
 
 #endif

@@ -195,30 +195,6 @@ static void a_chunk_is_the_smallest_that_keeps_its_overhead(void **state)
 	assert_int_equal(lina_line_chunk_bytes(&(struct lina_line){ 6000, 8000 }, 1000), 1);
 }
 
-/* The link empties what is below for a gap; then the window is filled as far as lina_flow_ask lets
- * it be, which stops one byte short of having room for half a chunk. */
-static bool is_busy(uint64_t window, uint64_t chunk, uint64_t byte_ps, uint64_t gap_ns)
-{
-	uint64_t half = (chunk + 1) / 2, worst = window < half ? 0 : window - (half - 1);
-
-	return worst * byte_ps >= gap_ns * 1000;
-}
-
-static void a_window_is_the_smallest_that_keeps_the_link_busy(void **state)
-{
-	(void)state;
-	for (uint32_t i = 0; i < 1000; i++) {
-		struct lina_line line = { 0, 1 + i * 104729 % 20011 };
-		uint64_t chunk = 1 + i * 31 % 1000, gap_ns = i * 7919 % 100003;
-		uint64_t window = lina_line_window_bytes(&line, chunk, gap_ns);
-
-		assert_true(window >= chunk);
-		assert_true(is_busy(window, chunk, line.byte_ps, gap_ns));
-		if (window > chunk)
-			assert_false(is_busy(window - 1, chunk, line.byte_ps, gap_ns));
-	}
-}
-
 #define EACH(test) cmocka_unit_test_setup(test, begin)
 
 int main(void)
@@ -234,7 +210,6 @@ int main(void)
 		EACH(alpha_is_not_below_0),
 		EACH(the_largest_samples_fit),
 		EACH(a_chunk_is_the_smallest_that_keeps_its_overhead),
-		EACH(a_window_is_the_smallest_that_keeps_the_link_busy),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
