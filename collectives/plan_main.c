@@ -1,0 +1,46 @@
+/* lina-plan: the planner's command line. What the subcommands do is in a file of each. */
+#include "collectives/plan_main.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One row each, in the order of the help. */
+static const struct {
+	const char *name;
+	lina_plan_cmd_fn *run;
+	const char *help;
+} commands[] = {
+	{ "check", lina_plan_cmd_check,
+		"say whether a placement table is right, and what is wrong" },
+};
+
+enum { NCOMMANDS = sizeof(commands) / sizeof(*commands) };
+
+static void print_help(FILE *out)
+{
+	(void)fputs("Usage: lina-plan COMMAND [OPTION...]\n"
+		    "Plans where the experts of a mixture of experts lie.\n\n",
+		out);
+	for (int i = 0; i < NCOMMANDS; i++)
+		(void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+	(void)fputs("\n'lina-plan COMMAND --help' says more of a command.\n", out);
+}
+
+int main(int argc, char **argv)
+{
+	char name[64];
+
+	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+		print_help(argc < 2 ? stderr : stdout);
+		return argc < 2 ? 64 : EXIT_SUCCESS;
+	}
+	for (int i = 0; i < NCOMMANDS; i++)
+		if (strcmp(argv[1], commands[i].name) == 0) {
+			(void)snprintf(name, sizeof(name), "lina-plan %s", commands[i].name);
+			argv[1] = name;
+			return commands[i].run(argc - 1, argv + 1);
+		}
+	(void)lina_plan_complain("no command '%s'; 'lina-plan --help' names them", argv[1]);
+	return 64;
+}

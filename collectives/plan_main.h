@@ -1,0 +1,47 @@
+/*
+ * The subcommands of lina-plan, and what they share. One file each (plan_cmd_NAME.c) with a run
+ * function, options and argp of its own; one row in the table of plan_main.c.
+ */
+#ifndef LINA_COLLECTIVES_PLAN_MAIN_H
+#define LINA_COLLECTIVES_PLAN_MAIN_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct lina_plan;
+
+/* Runs a subcommand; argv[0] is "lina-plan NAME", for messages. The exit status: 0; 1 something is
+ * wrong with the input or could not be done; argp leaves with 64 for a wrong command line. */
+typedef int lina_plan_cmd_fn(int argc, char **argv);
+
+lina_plan_cmd_fn lina_plan_cmd_check;
+
+/* Says "lina-plan: MESSAGE" on stderr; returns 1, for an exit status. */
+int lina_plan_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Reads a placement table, or complains with file, line and column. */
+int lina_plan_open(const char *path, struct lina_plan **plan_p);
+
+/* An option's value as a whole number from min to max; leaves through argp_error. */
+int lina_plan_option_int(
+	struct argp_state *state, const char *option, const char *arg, int min, int max);
+
+/* Replaces a file in one step, or complains. A signal that comes meanwhile acts afterwards, so that
+ * Ctrl-C leaves the old file or the new and nothing else. path "-": stdout. */
+int lina_plan_save(const char *path, const char *text, size_t bytes);
+
+/* What has been done of something long: on stderr when that is a terminal and two seconds have gone
+ * by since begin; nothing otherwise. */
+struct lina_progress {
+	const char *what;
+	bool terminal, shown;
+	double began_s, last_s;
+};
+void lina_progress_begin(struct lina_progress *progress, const char *what);
+/* done of all, all > 0. Cheap: it shows five times a second at most. */
+void lina_progress_step(struct lina_progress *progress, double done, double all);
+/* Takes the line away. */
+void lina_progress_end(struct lina_progress *progress);
+
+#endif
