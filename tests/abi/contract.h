@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "abi/drive.h"
 #include "abi/recorder.h"
+#include "plugin/nccl_abi/drive.h"
 
 enum { UNSET = LINA_TRAFFIC_CLASS_UNSET };
 

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "abi/drive.h"
+#include "plugin/nccl_abi/drive.h"
 
 enum { PAIR_SECONDS = 20 };
 

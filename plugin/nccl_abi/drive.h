@@ -3,8 +3,8 @@
  * versions of the ABI. What a version cannot express is left out, and the caller knows from the
  * features which that is.
  */
-#ifndef LINA_TESTS_ABI_DRIVE_H
-#define LINA_TESTS_ABI_DRIVE_H
+#ifndef LINA_NCCL_ABI_DRIVE_H
+#define LINA_NCCL_ABI_DRIVE_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "abi/drive.h"
+#include "plugin/nccl_abi/drive.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
