@@ -233,12 +233,12 @@ void lina_replicas_destroy(struct lina_replicas *replicas)
 
 /* --- moves --- */
 
-static int is_among(const int *experts, int n, int expert)
+bool lina_plan_has(const int *experts, int n, int expert)
 {
 	for (int i = 0; i < n; i++)
 		if (experts[i] == expert)
-			return 1;
-	return 0;
+			return true;
+	return false;
 }
 
 int lina_plan_moves(
@@ -253,8 +253,8 @@ int lina_plan_moves(
 	for (int d = 0; d < b->ndevices; d++) {
 		for (int i = 0; i < b->slots_per_device; i++)
 			moves += new[i] != LINA_SLOT_EMPTY &&
-				 !is_among(old, a->slots_per_device, new[i]) &&
-				 !is_among(new, i, new[i]);
+				 !lina_plan_has(old, a->slots_per_device, new[i]) &&
+				 !lina_plan_has(new, i, new[i]);
 		old += a->slots_per_device;
 		new += b->slots_per_device;
 	}

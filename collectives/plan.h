@@ -16,6 +16,7 @@
 #ifndef LINA_COLLECTIVES_PLAN_H
 #define LINA_COLLECTIVES_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -102,6 +103,9 @@ struct lina_replicas {
 /* Of a plan that lina_plan_check accepts. The result refers to nothing of it. -ENOMEM. */
 int lina_replicas_create(const struct lina_plan *plan, struct lina_replicas **replicas_p);
 void lina_replicas_destroy(struct lina_replicas *replicas);
+
+/* Whether an expert is in one of n slots. */
+bool lina_plan_has(const int *experts, int n, int expert);
 
 /* How many experts have to be copied to some device, at one layer, for plan to follow before:
  * those that a device has and had not. -EINVAL: the two differ in experts, devices or layers. */
