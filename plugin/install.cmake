@@ -1,4 +1,4 @@
-# What users get: the module under the name that NCCL looks for, two ways to ask where it is, and lina-top.
+# What users get: the module under the name that NCCL looks for, two ways to ask where it is, lina-top and lina-check.
 # It is loaded with dlopen, so there is nothing to link with and no header.
 include(CMakePackageConfigHelpers)
 
@@ -18,7 +18,7 @@ string(REGEX REPLACE "/$" "" LINA_PC_TO_PREFIX "${LINA_PC_TO_PREFIX}")
 configure_file(package/lina-nccl.pc.in lina-nccl.pc @ONLY)
 
 install(TARGETS nccl-net-lina LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(TARGETS lina-top RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS lina-check lina-top RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES
 	${CMAKE_CURRENT_BINARY_DIR}/lina-nccl-config.cmake
 	${CMAKE_CURRENT_BINARY_DIR}/lina-nccl-config-version.cmake

@@ -18,9 +18,28 @@
 		: (drive)->version == 11 ? V11(drive)->slot \
 					 : V12(drive)->slot)
 
+enum { SYMBOL_BYTES = 32 };
+
+static void *table_of(void *library, int version)
+{
+	char symbol[SYMBOL_BYTES];
+
+	(void)snprintf(symbol, sizeof(symbol), "ncclNetPlugin_v%d", version);
+	return dlsym(library, symbol);
+}
+
+bool drive_has(const char *path, int version)
+{
+	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	bool has = library != NULL && table_of(library, version) != NULL;
+
+	if (library != NULL)
+		(void)dlclose(library);
+	return has;
+}
+
 int drive_open(struct drive *drive_p, const char *path, int version)
 {
-	char symbol[32];
 	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	void *table;
 
@@ -28,8 +47,7 @@ int drive_open(struct drive *drive_p, const char *path, int version)
 		(void)fprintf(stderr, "%s\n", dlerror());
 		return -1;
 	}
-	(void)snprintf(symbol, sizeof(symbol), "ncclNetPlugin_v%d", version);
-	table = dlsym(library, symbol);
+	table = table_of(library, version);
 	if (table == NULL) {
 		(void)fprintf(stderr, "%s\n", dlerror());
 		(void)dlclose(library);

@@ -37,6 +37,9 @@ static inline size_t drive_max_devs(const struct drive *drive)
 	return drive->version >= 12 ? 8 : drive->version >= 9 ? 4 : 0;
 }
 
+/* Whether the library at path can be loaded and has the table, without a word. */
+bool drive_has(const char *path, int version);
+
 /* Loads the library as NCCL does and finds the table. 0, or -1 with a message on stderr. */
 int drive_open(struct drive *drive_p, const char *path, int version);
 void drive_close(struct drive *drive);

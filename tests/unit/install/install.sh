@@ -15,6 +15,7 @@ DESTDIR=$work/staged cmake --install "$build" --prefix /opt/lina >"$work/log" ||
 
 # Only below the prefix, and nothing that nobody expects.
 cat >"$work/expected" <<END
+./opt/lina/bin/lina-check
 ./opt/lina/bin/lina-top
 ./opt/lina/$libdir/cmake/lina-nccl/lina-nccl-config-version.cmake
 ./opt/lina/$libdir/cmake/lina-nccl/lina-nccl-config.cmake
