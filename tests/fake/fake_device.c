@@ -1,0 +1,267 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake/fake.h"
+
+struct fake_context *fake_context(struct ibv_context *context)
+{
+	return (struct fake_context *)context;
+}
+
+int fake_context_check(const struct fake_context *context)
+{
+	return context->dev->removed ? -EIO : 0;
+}
+
+bool fake_device_works(const struct fake_device *dev)
+{
+	return dev->up && !dev->removed;
+}
+
+int fake_fork_init(void)
+{
+	int err = fake_enter("fork_init");
+
+	return err ? err : fake_leave(0);
+}
+
+int fake_get_device_list(int *ndevices_p, struct ibv_device ***list_p)
+{
+	int err = fake_enter("get_device_list");
+	if (err)
+		return err;
+	struct ibv_device **list = calloc(FABRIC_DEVICES_MAX + 1, sizeof(struct ibv_device *));
+	if (!list)
+		return fake_leave(-ENOMEM);
+	int n = 0;
+	for (int i = 0; i < fake.settings.ndevices; i++)
+		if (!fake.devices[i].removed)
+			list[n++] = &fake.devices[i].base;
+	fake.live.lists++;
+	*ndevices_p = n;
+	*list_p = list;
+	return fake_leave(0);
+}
+
+void fake_free_device_list(struct ibv_device **list)
+{
+	fake_lock();
+	fake.live.lists--;
+	free(list);
+	(void)fake_leave(0);
+}
+
+int fake_open_device(struct ibv_device *device, struct ibv_context **context_p)
+{
+	struct fake_device *dev = (struct fake_device *)device;
+
+	int err = fake_enter("open_device");
+	if (err)
+		return err;
+	if (dev->removed)
+		return fake_leave(-EIO);
+	struct fake_context *context = calloc(1, sizeof(*context));
+	if (!context)
+		return fake_leave(-ENOMEM);
+	context->base.device = device;
+	context->base.num_comp_vectors = 1;
+	context->base.async_fd = -1;
+	context->dev = dev;
+	LIST_INSERT_HEAD(&dev->contexts, context, link);
+	fake.live.contexts++;
+	*context_p = &context->base;
+	return fake_leave(0);
+}
+
+int fake_close_device(struct ibv_context *ibv_context)
+{
+	struct fake_context *context = fake_context(ibv_context);
+
+	fake_lock();
+	if (context->nchildren > 0) {
+		fake.counts.misuses++;
+		return fake_leave(-EBUSY);
+	}
+	LIST_REMOVE(context, link);
+	free(context);
+	fake.live.contexts--;
+	return fake_leave(0);
+}
+
+int fake_query_device(struct ibv_context *context, struct ibv_device_attr *attr_p)
+{
+	int err = fake_enter("query_device");
+	if (err)
+		return err;
+	err = fake_context_check(fake_context(context));
+	if (err)
+		return fake_leave(err);
+	uint64_t guid = 0x0200000000fa0000u + (uint64_t)fake_context(context)->dev->index;
+	*attr_p = (struct ibv_device_attr){
+		.node_guid = htobe64(guid),
+		.sys_image_guid = htobe64(guid),
+		.max_mr_size = UINT64_MAX,
+		.page_size_cap = 4096,
+		.max_qp = fake.settings.max_qp,
+		.max_qp_wr = fake.settings.max_qp_wr,
+		.max_sge = fake.settings.max_sge,
+		.max_sge_rd = fake.settings.max_sge,
+		.max_cq = fake.settings.max_cq,
+		.max_cqe = fake.settings.max_cqe,
+		.max_mr = fake.settings.max_mr,
+		.max_pd = 1024,
+		.max_qp_rd_atom = 16,
+		.max_qp_init_rd_atom = 16,
+		.phys_port_cnt = 1,
+	};
+	return fake_leave(0);
+}
+
+int fake_query_port(struct ibv_context *ibv_context, uint8_t port, struct ibv_port_attr *attr_p)
+{
+	const struct fake_context *context = fake_context(ibv_context);
+	bool infiniband = fake.settings.infiniband;
+
+	int err = fake_enter("query_port");
+	if (err)
+		return err;
+	err = port == 1 ? fake_context_check(context) : -EINVAL;
+	if (err)
+		return fake_leave(err);
+	*attr_p = (struct ibv_port_attr){
+		.state = context->dev->up ? IBV_PORT_ACTIVE : IBV_PORT_DOWN,
+		.max_mtu = IBV_MTU_4096,
+		.active_mtu = IBV_MTU_4096,
+		.gid_tbl_len = FABRIC_GIDS,
+		.max_msg_sz = 1u << 30,
+		.pkey_tbl_len = 1,
+		.lid = (uint16_t)(infiniband ? context->dev->index + 1 : 0),
+		.max_vl_num = 8,
+		.active_width = 2,  /* 4 lanes */
+		.active_speed = 32, /* of 25 Gbit/s */
+		.phys_state = context->dev->up ? 5 : 3,
+		.link_layer = infiniband ? IBV_LINK_LAYER_INFINIBAND : IBV_LINK_LAYER_ETHERNET,
+	};
+	return fake_leave(0);
+}
+
+/* Entries 0 and 1 are link-local, 2 and 3 of IPv4; the odd ones are of RoCE v2. */
+static union ibv_gid gid_of(int dev, uint32_t index)
+{
+	union ibv_gid gid = { .raw = { 0xfe, 0x80 } };
+
+	if (index >= 2 && !fake.settings.infiniband)
+		gid = (union ibv_gid){
+			.raw = { [10] = 0xff, [11] = 0xff, [12] = 10, [13] = (uint8_t)dev }
+		};
+	gid.raw[14] = (uint8_t)(index < 2 ? dev : 0);
+	gid.raw[15] = 1;
+	return gid;
+}
+
+int fake_query_gid(struct ibv_context *ibv_context, uint8_t port, uint32_t index,
+	struct ibv_gid_entry *entry_p)
+{
+	const struct fake_context *context = fake_context(ibv_context);
+	bool infiniband = fake.settings.infiniband;
+
+	int err = fake_enter("query_gid");
+	if (err)
+		return err;
+	err = port == 1 ? fake_context_check(context) : -EINVAL;
+	if (!err && index >= (infiniband ? 1 : FABRIC_GIDS))
+		err = -ENODATA;
+	if (err)
+		return fake_leave(err);
+	*entry_p = (struct ibv_gid_entry){
+		.gid = gid_of(context->dev->index, index),
+		.gid_index = index,
+		.port_num = port,
+		.gid_type = infiniband       ? IBV_GID_TYPE_IB
+			    : index % 2 == 0 ? IBV_GID_TYPE_ROCE_V1
+					     : IBV_GID_TYPE_ROCE_V2,
+	};
+	return fake_leave(0);
+}
+
+static bool has_gid(int dev, const union ibv_gid *gid)
+{
+	for (uint32_t i = 0; i < FABRIC_GIDS; i++) {
+		union ibv_gid own = gid_of(dev, i);
+		if (memcmp(&own, gid, sizeof(own)) == 0)
+			return true;
+	}
+	return false;
+}
+
+struct fake_device *fake_path_device(const struct ibv_ah_attr *path)
+{
+	for (int i = 0; i < fake.settings.ndevices; i++)
+		if (path->is_global ? has_gid(i, &path->grh.dgid)
+				    : fake.settings.infiniband && path->dlid == i + 1)
+			return &fake.devices[i];
+	return NULL;
+}
+
+/* --- events --- */
+
+void fake_event(struct fake_context *context, struct ibv_async_event event)
+{
+	if (context->nevents < FAKE_EVENTS)
+		context->events[context->nevents++] = event;
+}
+
+static void event_to_all(struct fake_device *dev, enum ibv_event_type type)
+{
+	struct fake_context *context;
+
+	LIST_FOREACH(context, &dev->contexts, link)
+	fake_event(context, (struct ibv_async_event){ .event_type = type, .element.port_num = 1 });
+}
+
+int fake_get_async_event(struct ibv_context *ibv_context, struct ibv_async_event *event_p)
+{
+	struct fake_context *context = fake_context(ibv_context);
+
+	int err = fake_enter("get_async_event");
+	if (err)
+		return err;
+	if (context->nevents == 0)
+		return fake_leave(-EAGAIN);
+	*event_p = context->events[0];
+	context->nevents--;
+	memmove(context->events, context->events + 1,
+		(size_t)context->nevents * sizeof(context->events[0]));
+	fake.live.events++;
+	return fake_leave(0);
+}
+
+void fake_ack_async_event(struct ibv_async_event *event)
+{
+	(void)event;
+	fake_lock();
+	fake.live.events--;
+	(void)fake_leave(0);
+}
+
+void fabric_port(int dev, bool up)
+{
+	fake_lock();
+	if (fake.devices[dev].up != up)
+		event_to_all(&fake.devices[dev], up ? IBV_EVENT_PORT_ACTIVE : IBV_EVENT_PORT_ERR);
+	fake.devices[dev].up = up;
+	(void)fake_leave(0);
+}
+
+void fabric_remove(int dev)
+{
+	fake_lock();
+	fake.devices[dev].removed = true;
+	event_to_all(&fake.devices[dev], IBV_EVENT_DEVICE_FATAL);
+	for (uint32_t i = FAKE_FIRST_QP; i < fake.next_qp; i++)
+		if (fake.qps[i] && fake.qps[i]->context->dev->index == dev)
+			fake_qp_fail(fake.qps[i]);
+	(void)fake_leave(0);
+}
