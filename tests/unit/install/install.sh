@@ -23,6 +23,9 @@ cat >"$work/expected" <<END
 ./opt/lina/$libdir/pkgconfig/lina-nccl.pc
 ./opt/lina/share/doc/lina-nccl/LICENSE
 ./opt/lina/share/doc/lina-nccl/README.md
+./opt/lina/share/man/man1/lina-check.1
+./opt/lina/share/man/man1/lina-top.1
+./opt/lina/share/man/man7/lina.7
 END
 (cd "$work/staged" && find . -type f -o -type l | sort) >"$work/found"
 if ! diff -u --label expected --label installed "$work/expected" "$work/found"; then
