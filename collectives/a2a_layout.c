@@ -123,7 +123,7 @@ void lina_layout_destroy(struct lina_layout *layout)
 
 /* ---- what was asked for ---------------------------------------------------------------------- */
 
-static void layout_clear(struct lina_layout *layout)
+void lina_layout_clear(struct lina_layout *layout)
 {
 	size_t ndevices = (size_t)layout->shape.ndevices;
 	size_t nslots = ndevices * (size_t)layout->shape.slots_per_device;
@@ -375,7 +375,7 @@ int lina_layout_build(struct lina_layout *layout, const struct lina_layout_in *i
 	size_t k = (size_t)in->nchoices;
 	int err = in_check(layout, in, fault_p);
 
-	layout_clear(layout);
+	lina_layout_clear(layout);
 	if (!err)
 		err = count_experts(layout, in, fault_p);
 	if (err)
@@ -394,6 +394,6 @@ int lina_layout_build(struct lina_layout *layout, const struct lina_layout_in *i
 	layout->nrows = layout->row_begin[layout->shape.ndevices];
 	err = bound_check(layout, in, fault_p);
 	if (err)
-		layout_clear(layout);
+		lina_layout_clear(layout);
 	return err;
 }

@@ -87,6 +87,9 @@ void lina_layout_destroy(struct lina_layout *layout);
 int lina_layout_build(struct lina_layout *layout, const struct lina_layout_in *in,
 	struct lina_layout_fault *fault_p);
 
+/* No tokens, nothing to send. */
+void lina_layout_clear(struct lina_layout *layout);
+
 /* A device's local slot of a slot of the layer. */
 static inline int lina_layout_local_slot(const struct lina_layout *layout, int slot)
 {

@@ -113,7 +113,8 @@ uint16_t lina_bfloat_of_float(float value)
 enum { BLOCK = 1024 };
 
 /* The same code for four types: C has no other word for that. `element` is as stored, `sum` as
- * added up. */
+ * added up; a type takes no parentheses. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define DEFINE_SUM(name, element, sum, load, store)                                            \
 	static void sum_block_##name(element *dst, const element *src, size_t width, size_t n, \
 		const struct lina_terms *terms, size_t i)                                      \
@@ -143,6 +144,7 @@ enum { BLOCK = 1024 };
 		for (size_t e = 0; e < n; e++)                                                 \
 			total[e] = store(load(total[e]) + load(part[e]));                      \
 	}
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 DEFINE_SUM(f16, uint16_t, float, half_to_float, float_to_half)
 DEFINE_SUM(bf16, uint16_t, float, bfloat_to_float, float_to_bfloat)

@@ -144,7 +144,21 @@ static void every_pair_goes_to_its_expert(void **state)
 	}
 }
 
-/* A capacity leaves the rest out, and counts it; who stays is at the front. */
+/* Pairs that a capacity leaves. */
+static size_t pairs_kept(const struct world *w, const struct world_device *device)
+{
+	size_t npairs = device->ntokens * (size_t)w->nchoices, kept = 0;
+
+	for (int e = 0; e < w->plan->shape.nexperts; e++) {
+		size_t n = 0;
+		for (size_t p = 0; p < npairs; p++)
+			n += device->experts[p] == e;
+		kept += n < w->capacity ? n : w->capacity;
+	}
+	return kept;
+}
+
+/* A capacity leaves the rest out, and counts it. */
 static void a_capacity_drops_what_is_above(void **state)
 {
 	uint64_t random = 3;
@@ -157,13 +171,8 @@ static void a_capacity_drops_what_is_above(void **state)
 		world_run(&w);
 		for (int d = 0; d < w.plan->shape.ndevices; d++) {
 			const struct world_device *device = &w.device[d];
-			size_t npairs = device->ntokens * (size_t)w.nchoices, kept = 0;
-			for (int e = 0; e < w.plan->shape.nexperts; e++) {
-				size_t n = 0;
-				for (size_t p = 0; p < npairs; p++)
-					n += device->experts[p] == e;
-				kept += n < w.capacity ? n : w.capacity;
-			}
+			size_t npairs = device->ntokens * (size_t)w.nchoices;
+			size_t kept = pairs_kept(&w, device);
 			assert_int_equal(device->layout->npairs, kept);
 			assert_int_equal(device->layout->ndropped, npairs - kept);
 		}

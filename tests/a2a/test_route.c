@@ -27,36 +27,35 @@ static bool near_enough(double a, double b)
 	return fabs(a - b) < 1e-9;
 }
 
-/* In each group of devices (each alone, each node, all) what devices still have goes to what the
- * group's slots still take, in proportion on both sides. */
+/* Devices first to end: what they still have goes to what their slots still take, in proportion on
+ * both sides. */
+static void twin_group(struct twin *t, int first, int end)
+{
+	int slot = first * t->plan->shape.slots_per_device;
+	int slot_end = end * t->plan->shape.slots_per_device;
+	double supply = 0, room = 0;
+
+	for (int d = first; d < end; d++)
+		supply += t->supply[d];
+	for (int s = slot; s < slot_end; s++)
+		room += t->room[s];
+	double moved = supply < room ? supply : room;
+	if (moved < 1e-15)
+		return;
+	for (int d = first; d < end; d++) {
+		for (int s = slot; s < slot_end; s++)
+			t->moved[d][s] += moved * t->supply[d] / supply * t->room[s] / room;
+		t->supply[d] *= 1 - moved / supply;
+	}
+	for (int s = slot; s < slot_end; s++)
+		t->room[s] *= 1 - moved / room;
+}
+
+/* Each device alone, each node, all. */
 static void twin_step(struct twin *t, int group_devices)
 {
-	const struct lina_plan_shape *shape = &t->plan->shape;
-	int nslots = lina_plan_nslots(shape);
-
-	for (int first = 0; first < shape->ndevices; first += group_devices) {
-		double supply = 0, room = 0;
-		for (int d = first; d < first + group_devices; d++)
-			supply += t->supply[d];
-		for (int s = first * shape->slots_per_device;
-			s < (first + group_devices) * shape->slots_per_device; s++)
-			room += t->room[s];
-		double moved = supply < room ? supply : room;
-		if (moved < 1e-15)
-			continue;
-		double before[SLOTS];
-		for (int s = 0; s < nslots; s++)
-			before[s] = t->room[s];
-		for (int d = first; d < first + group_devices; d++) {
-			double from_here = moved * t->supply[d] / supply;
-			for (int s = first * shape->slots_per_device;
-				s < (first + group_devices) * shape->slots_per_device; s++) {
-				t->moved[d][s] += from_here * before[s] / room;
-				t->room[s] -= from_here * before[s] / room;
-			}
-			t->supply[d] -= from_here;
-		}
-	}
+	for (int first = 0; first < t->plan->shape.ndevices; first += group_devices)
+		twin_group(t, first, first + group_devices);
 }
 
 static void twin_run(struct twin *t, const struct lina_plan *plan, int layer, int expert)
@@ -114,26 +113,31 @@ static void compare_shares(const struct twin *t)
 	}
 }
 
+static void check_device(const struct lina_plan *plan, int layer, int device)
+{
+	static struct twin twin;
+	struct lina_route *route;
+
+	assert_int_equal(lina_route_create(plan, layer, device, &route), 0);
+	for (int e = 0; e < plan->shape.nexperts; e++) {
+		twin_run(&twin, plan, layer, e);
+		compare(route, &twin);
+		compare_shares(&twin);
+	}
+	lina_route_destroy(route);
+}
+
 static void routes_follow_shares_nearest_first(void **state)
 {
 	uint64_t random = 1;
-	static struct twin twin;
 
 	(void)state;
 	for (int i = 0; i < PLANS; i++) {
 		struct lina_plan_shape shape = case_shape(&random, 1 + i % DEVICES, 2);
 		struct lina_plan *plan = case_plan(&random, &shape);
 		int layer = (int)case_below(&random, (uint64_t)shape.nlayers);
-		for (int d = 0; d < shape.ndevices; d++) {
-			struct lina_route *route;
-			assert_int_equal(lina_route_create(plan, layer, d, &route), 0);
-			for (int e = 0; e < shape.nexperts; e++) {
-				twin_run(&twin, plan, layer, e);
-				compare(route, &twin);
-				compare_shares(&twin);
-			}
-			lina_route_destroy(route);
-		}
+		for (int d = 0; d < shape.ndevices; d++)
+			check_device(plan, layer, d);
 		lina_plan_destroy(plan);
 	}
 }

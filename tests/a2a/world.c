@@ -83,7 +83,8 @@ static size_t receive(struct world *w, int d)
 		to->parcel[p] = (struct lina_parcel){
 			.nrows = from->row_begin[d + 1] - from->row_begin[d],
 			.base = base,
-			.slot_pairs = &from->slot_pairs[d * shape->slots_per_device],
+			.slot_pairs =
+				&from->slot_pairs[(size_t)d * (size_t)shape->slots_per_device],
 			.pair = w->dedup ? &from->pair[from->pair_begin[d]] : NULL,
 		};
 		base += to->parcel[p].nrows;

@@ -1,0 +1,327 @@
+#include "collectives/a2a.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectives/error.h"
+
+void lina_a2a_settings_default(struct lina_a2a_settings *settings_p)
+{
+	*settings_p = (struct lina_a2a_settings){ .type = ncclFloat32, .depth = 2 };
+}
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+/* Types that NCCL's header does not always name: bfloat16 where CUDA's was not included,
+ * before 2.24 also the two of 8 bits. Their numbers are its ABI. */
+enum { TYPE_BFLOAT16 = 9, TYPE_FLOAT8_E4M3 = 10, TYPE_FLOAT8_E5M2 = 11 };
+
+/* Bytes of an element, 0 for what is no type. */
+static size_t type_bytes(ncclDataType_t type, enum lina_element *element_p)
+{
+	*element_p = LINA_ELEMENT_OTHER;
+	switch ((int)type) {
+	case ncclInt8:
+	case ncclUint8:
+	case TYPE_FLOAT8_E4M3:
+	case TYPE_FLOAT8_E5M2:
+		return 1;
+	case ncclInt32:
+	case ncclUint32:
+		return 4;
+	case ncclInt64:
+	case ncclUint64:
+		return 8;
+	case ncclFloat16:
+		*element_p = LINA_ELEMENT_F16;
+		return 2;
+	case TYPE_BFLOAT16:
+		*element_p = LINA_ELEMENT_BF16;
+		return 2;
+	case ncclFloat32:
+		*element_p = LINA_ELEMENT_F32;
+		return 4;
+	case ncclFloat64:
+		*element_p = LINA_ELEMENT_F64;
+		return 8;
+	default:
+		return 0;
+	}
+}
+
+static int settings_check(const struct lina_a2a_settings *s)
+{
+	enum lina_element element;
+
+	if (s->hidden < 1 || type_bytes(s->type, &element) == 0)
+		return lina_fail(-EINVAL, "%zu elements of NCCL's type %d make no token", s->hidden,
+			(int)s->type);
+	if (s->max_tokens < 1 || s->max_choices < 1 ||
+		s->max_tokens >= UINT32_MAX / (size_t)s->max_choices)
+		return lina_fail(-EINVAL,
+			"max_tokens %zu and max_choices %d: not from 1, with a product below 2^32",
+			s->max_tokens, s->max_choices);
+	if (s->depth < 1 || s->depth > LINA_DEPTH_MAX)
+		return lina_fail(-EINVAL, "depth %d is not from 1 to %d", s->depth, LINA_DEPTH_MAX);
+	if (s->packing != LINA_PACKING_HOST)
+		return lina_fail(-ENOTSUP, "this library was built without CUDA: LINA_PACKING_HOST "
+					   "is what it has");
+	return 0;
+}
+
+/* ---- do all ranks have the same? ------------------------------------------------------------- */
+
+/* What must be equal; all of it goes to every rank. */
+struct agreement {
+	uint64_t table, hidden, max_tokens;
+	int32_t err, type, max_choices, depth;
+	uint32_t dedup, capacity, bound, nslots;
+};
+
+static struct agreement agreement_of(const struct lina_a2a *a2a, int err)
+{
+	const struct lina_a2a_settings *s = &a2a->settings;
+
+	return (struct agreement){ a2a->tables.current_id, s->hidden, s->max_tokens, err,
+		(int32_t)s->type, s->max_choices, s->depth, s->dedup, s->capacity, s->bound,
+		(uint32_t)a2a->nslots };
+}
+
+static int compare(const struct agreement *all, int rank, int nranks)
+{
+	const struct agreement *own = &all[rank];
+
+	for (int r = 0; r < nranks; r++) {
+		if (all[r].err != 0)
+			return lina_fail(-ECANCELED, "rank %d has no placement: %s", r,
+				strerror(-all[r].err));
+		if (all[r].table != own->table)
+			return lina_fail(-EINVAL, "rank %d has another placement", r);
+		if (memcmp(&all[r], own, sizeof(*own)) != 0)
+			return lina_fail(-EINVAL, "rank %d has other settings", r);
+	}
+	return 0;
+}
+
+/* Collective whatever err is, this rank's so far; which stays, where it is one. */
+static int agree(struct lina_a2a *a2a, int err)
+{
+	struct agreement own = agreement_of(a2a, err);
+	struct lina_buffer buffer = { NULL, 0 };
+	cudaStream_t stream;
+	cudaEvent_t event;
+	int failed = lina_buffer_reserve(a2a, &buffer, (size_t)a2a->nranks * sizeof(own));
+
+	if (failed)
+		return failed;
+	failed = lina_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking),
+		"cudaStreamCreateWithFlags");
+	if (failed)
+		goto free_buffer;
+	failed = lina_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming),
+		"cudaEventCreateWithFlags");
+	if (failed)
+		goto destroy_stream;
+	char *mine = buffer.at + (size_t)a2a->rank * sizeof(own);
+	memcpy(mine, &own, sizeof(own));
+	failed = lina_nccl(ncclAllGather(mine, buffer.at, sizeof(own), ncclInt8, a2a->comm, stream),
+		"ncclAllGather");
+	if (!failed)
+		failed = lina_cuda(cudaEventRecord(event, stream), "cudaEventRecord");
+	if (!failed)
+		failed = lina_a2a_wait(a2a, event);
+	if (!failed && !err)
+		failed = compare(
+			(const struct agreement *)(void *)buffer.at, a2a->rank, a2a->nranks);
+	(void)cudaEventDestroy(event);
+destroy_stream:
+	(void)cudaStreamDestroy(stream);
+free_buffer:
+	a2a->stats.memory_bytes -= buffer.bytes;
+	(void)cudaFreeHost(buffer.at);
+	return failed ? failed : err;
+}
+
+/* ---- open and close -------------------------------------------------------------------------- */
+
+static int open_comm(struct lina_a2a *a2a)
+{
+	int err = lina_nccl(ncclCommCount(a2a->comm, &a2a->nranks), "ncclCommCount");
+
+	return err ? err : lina_nccl(ncclCommUserRank(a2a->comm, &a2a->rank), "ncclCommUserRank");
+}
+
+static int open_tables(struct lina_a2a *a2a, const struct lina_a2a_settings *s)
+{
+	int err = lina_tables_open(&a2a->tables, s->table_path, s->plan);
+
+	if (err)
+		return lina_fail(err == -ENOMEM ? err : -EINVAL, "%s", a2a->tables.error);
+	const struct lina_plan_shape *shape = &a2a->tables.current->shape;
+	if (shape->ndevices != a2a->nranks)
+		return lina_fail(-EINVAL,
+			"the placement is for %d devices, the communicator has %d "
+			"ranks",
+			shape->ndevices, a2a->nranks);
+	a2a->nslots = shape->slots_per_device;
+	return 0;
+}
+
+static int open_arrays(struct lina_a2a *a2a)
+{
+	size_t nranks = (size_t)a2a->nranks, hello = lina_hello_bytes(a2a->nslots);
+
+	a2a->route =
+		calloc((size_t)a2a->tables.current->shape.nlayers, sizeof(struct lina_route *));
+	a2a->call = calloc((size_t)a2a->settings.depth, sizeof(*a2a->call));
+	a2a->next_ids = calloc(nranks, sizeof(*a2a->next_ids));
+	a2a->hello_leg = calloc(nranks, sizeof(*a2a->hello_leg));
+	a2a->order = lina_exchange_scratch(a2a->nranks);
+	if (!a2a->route || !a2a->call || !a2a->next_ids || !a2a->hello_leg || !a2a->order)
+		return lina_fail(-ENOMEM, "no memory for %d ranks", a2a->nranks);
+	for (size_t r = 0; r < nranks; r++)
+		a2a->hello_leg[r] = (struct lina_leg){ r * hello, hello, r * hello, hello };
+	for (int i = 0; i < a2a->settings.depth; i++) {
+		int err = lina_call_open(a2a, &a2a->call[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int lina_a2a_create(
+	ncclComm_t comm, const struct lina_a2a_settings *settings, struct lina_a2a **a2a_p)
+{
+	struct lina_a2a *a2a = calloc(1, sizeof(*a2a));
+
+	if (a2a == NULL)
+		return lina_fail(-ENOMEM, "no memory");
+	a2a->comm = comm;
+	a2a->settings = *settings;
+	int err = open_comm(a2a);
+	if (err)
+		goto destroy;
+	err = settings_check(settings);
+	if (!err) {
+		a2a->row_bytes = settings->hidden * type_bytes(settings->type, &a2a->element);
+		err = open_tables(a2a, settings);
+	}
+	if (!err)
+		err = open_arrays(a2a);
+	err = agree(a2a, err);
+	if (err)
+		goto destroy;
+	*a2a_p = a2a;
+	return 0;
+destroy:
+	lina_a2a_destroy(a2a);
+	return err;
+}
+
+static void wait_for_calls(struct lina_a2a *a2a)
+{
+	for (int i = 0; a2a->call != NULL && i < a2a->settings.depth && !a2a->failed; i++)
+		if (a2a->call[i].used)
+			(void)lina_a2a_wait(a2a, a2a->call[i].done);
+}
+
+void lina_a2a_destroy(struct lina_a2a *a2a)
+{
+	if (a2a == NULL)
+		return;
+	wait_for_calls(a2a);
+	for (int i = 0; a2a->call != NULL && i < a2a->settings.depth; i++)
+		lina_call_close(&a2a->call[i]);
+	if (a2a->route != NULL)
+		lina_a2a_routes_forget(a2a, a2a->tables.current->shape.nlayers);
+	free(a2a->order);
+	free(a2a->hello_leg);
+	free(a2a->next_ids);
+	free(a2a->call);
+	free(a2a->route);
+	lina_tables_close(&a2a->tables);
+	free(a2a);
+}
+
+/* ---- what can be asked ----------------------------------------------------------------------- */
+
+int lina_a2a_status(struct lina_a2a *a2a)
+{
+	int err = __atomic_load_n(&a2a->stream_err, __ATOMIC_ACQUIRE);
+
+	if (err == 0)
+		return 0;
+	(void)lina_fail(err, "%s", a2a->stream_error);
+	__atomic_store_n(&a2a->stream_err, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&a2a->stream_claimed, false, __ATOMIC_RELEASE);
+	return err;
+}
+
+void lina_a2a_stats(const struct lina_a2a *a2a, struct lina_a2a_stats *stats_p)
+{
+	*stats_p = a2a->stats;
+	stats_p->tables_read = a2a->tables.nread;
+	stats_p->tables_refused = a2a->tables.nrefused;
+	stats_p->tables_switched = a2a->tables.nswitched;
+}
+
+/* ---- tables ---------------------------------------------------------------------------------- */
+
+const struct lina_plan *lina_a2a_table(const struct lina_a2a *a2a)
+{
+	return a2a->tables.current;
+}
+
+const struct lina_plan *lina_a2a_table_next(struct lina_a2a *a2a)
+{
+	/* With a bound the hellos of the latest call are read on the stream; the file is not, until
+	 * all know what was said of it. */
+	if (a2a->settings.bound > 0) {
+		if (a2a->latest != NULL && lina_a2a_wait(a2a, a2a->latest->met) != 0)
+			return NULL;
+		lina_tables_agree(&a2a->tables, a2a->next_ids, a2a->nranks);
+		lina_tables_poll(&a2a->tables);
+	}
+	return a2a->tables.agreed ? a2a->tables.next : NULL;
+}
+
+const char *lina_a2a_table_error(const struct lina_a2a *a2a)
+{
+	return a2a->tables.error;
+}
+
+/* Host functions of a call that is over may still want its route. */
+static int settle_calls(struct lina_a2a *a2a)
+{
+	for (int i = 0; i < a2a->settings.depth; i++)
+		if (a2a->call[i].open)
+			return lina_fail(-EBUSY, "a batch is in use");
+	wait_for_calls(a2a);
+	return a2a->failed ? lina_fail(a2a->failed, "the communicator has failed before") : 0;
+}
+
+int lina_a2a_table_switch(struct lina_a2a *a2a)
+{
+	int err = settle_calls(a2a);
+
+	if (err)
+		return err;
+	if (lina_a2a_table_next(a2a) == NULL)
+		return lina_fail(-EAGAIN, "there is no table that all ranks have");
+	lina_a2a_routes_forget(a2a, a2a->tables.current->shape.nlayers);
+	return lina_tables_switch(&a2a->tables);
+}
+
+int lina_a2a_table_set(struct lina_a2a *a2a, const struct lina_plan *plan)
+{
+	int err = settle_calls(a2a);
+
+	if (err)
+		return err;
+	err = lina_tables_set(&a2a->tables, plan);
+	if (err)
+		return lina_fail(err, "%s", a2a->tables.error);
+	lina_a2a_routes_forget(a2a, a2a->tables.current->shape.nlayers);
+	return 0;
+}

@@ -1,0 +1,211 @@
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "collectives/a2a.h"
+#include "collectives/error.h"
+
+/* ---- buffers --------------------------------------------------------------------------------- */
+
+/* A half more than is asked for where it has to grow, so that it does not grow in each call. */
+int lina_buffer_reserve(struct lina_a2a *a2a, struct lina_buffer *buffer, size_t bytes)
+{
+	void *made;
+
+	if (bytes <= buffer->bytes)
+		return 0;
+	if (buffer->bytes > 0) {
+		bytes += bytes / 2;
+		a2a->stats.grown++;
+	}
+	if (cudaHostAlloc(&made, bytes, cudaHostAllocDefault) != cudaSuccess)
+		return lina_fail(-ENOMEM, "no memory for a buffer of %zu bytes", bytes);
+	if (buffer->at != NULL)
+		(void)cudaFreeHost(buffer->at);
+	a2a->stats.memory_bytes += bytes - buffer->bytes;
+	*buffer = (struct lina_buffer){ made, bytes };
+	return 0;
+}
+
+static void buffer_free(struct lina_buffer *buffer)
+{
+	if (buffer->at != NULL)
+		(void)cudaFreeHost(buffer->at);
+}
+
+/* ---- open and close -------------------------------------------------------------------------- */
+
+static int reserve_first(struct lina_a2a *a2a, struct lina_call *call)
+{
+	const struct lina_a2a_settings *s = &a2a->settings;
+	size_t nranks = (size_t)a2a->nranks;
+	size_t nrows = s->bound > 0 ? nranks * s->bound : s->max_tokens * (size_t)s->max_choices;
+	size_t npairs = s->bound > 0 ? nrows * (size_t)s->max_choices : nrows;
+	size_t hellos = nranks * lina_hello_bytes(a2a->nslots);
+	/* Of a batch: what comes in where all get equally much; with a bound, what can come. */
+	size_t batch = s->bound > 0 && s->dedup ? npairs : nrows;
+	int err = lina_buffer_reserve(a2a, &call->hello_out, hellos);
+
+	if (!err)
+		err = lina_buffer_reserve(a2a, &call->hello_in, hellos);
+	if (!err)
+		err = lina_buffer_reserve(a2a, &call->near, nrows * a2a->row_bytes);
+	if (!err)
+		err = lina_buffer_reserve(a2a, &call->far, nrows * a2a->row_bytes);
+	if (!err)
+		err = lina_buffer_reserve(a2a, &call->rows, batch * a2a->row_bytes);
+	if (!err && s->dedup)
+		err = lina_buffer_reserve(a2a, &call->pairs_out, npairs * sizeof(struct lina_pair));
+	if (!err && s->dedup)
+		err = lina_buffer_reserve(a2a, &call->pairs_in, npairs * sizeof(struct lina_pair));
+	if (!err)
+		err = lina_arrival_reserve(call->arrival, npairs, nrows);
+	return err;
+}
+
+static int open_events(struct lina_call *call)
+{
+	int err = lina_cuda(cudaEventCreateWithFlags(&call->done, cudaEventDisableTiming),
+		"cudaEventCreateWithFlags");
+
+	if (!err)
+		err = lina_cuda(cudaEventCreateWithFlags(&call->met, cudaEventDisableTiming),
+			"cudaEventCreateWithFlags");
+	return err;
+}
+
+static int open_arrays(struct lina_a2a *a2a, struct lina_call *call)
+{
+	const struct lina_plan_shape *shape = &a2a->tables.current->shape;
+	struct lina_layout_shape layout = { a2a->settings.max_tokens, a2a->settings.max_choices,
+		shape->nexperts, a2a->nranks, a2a->nslots };
+	size_t nranks = (size_t)a2a->nranks;
+
+	call->parcel = calloc(nranks, sizeof(*call->parcel));
+	call->slot_begin = calloc((size_t)a2a->nslots + 1, sizeof(*call->slot_begin));
+	call->home = calloc(nranks, sizeof(*call->home));
+	call->away = calloc(nranks, sizeof(*call->away));
+	call->leg = calloc(nranks, sizeof(*call->leg));
+	call->pair_leg = calloc(nranks, sizeof(*call->pair_leg));
+	if (!call->parcel || !call->slot_begin || !call->home || !call->away || !call->leg ||
+		!call->pair_leg)
+		return lina_fail(-ENOMEM, "no memory for a call");
+	int err = lina_layout_create(&layout, &call->layout);
+	if (!err)
+		err = lina_arrival_create(a2a->nranks, a2a->nslots, &call->arrival);
+	return err ? lina_fail(err, "no memory for a call of %zu tokens", layout.max_tokens) : 0;
+}
+
+int lina_call_open(struct lina_a2a *a2a, struct lina_call *call)
+{
+	call->a2a = a2a;
+	int err = open_events(call);
+	if (!err)
+		err = open_arrays(a2a, call);
+	if (!err)
+		err = reserve_first(a2a, call);
+	return err;
+}
+
+void lina_call_close(struct lina_call *call)
+{
+	buffer_free(&call->rows);
+	buffer_free(&call->far);
+	buffer_free(&call->near);
+	buffer_free(&call->pairs_in);
+	buffer_free(&call->pairs_out);
+	buffer_free(&call->hello_in);
+	buffer_free(&call->hello_out);
+	lina_arrival_destroy(call->arrival);
+	lina_layout_destroy(call->layout);
+	free(call->pair_leg);
+	free(call->leg);
+	free(call->away);
+	free(call->home);
+	free(call->slot_begin);
+	free(call->parcel);
+	if (call->met != NULL)
+		(void)cudaEventDestroy(call->met);
+	if (call->done != NULL)
+		(void)cudaEventDestroy(call->done);
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+/* First it only yields; who waits longer asks ever more rarely, and leaves the processor to those
+ * that work. */
+static void pause_a_little(long *pause_ns)
+{
+	enum { YIELDS_NS = 20000, MOST_NS = 200000 };
+
+	if (*pause_ns < YIELDS_NS) {
+		*pause_ns += 1000;
+		(void)sched_yield();
+		return;
+	}
+	const struct timespec t = { 0, *pause_ns };
+	(void)nanosleep(&t, NULL);
+	*pause_ns = *pause_ns * 5 / 4 < MOST_NS ? *pause_ns * 5 / 4 : MOST_NS;
+}
+
+int lina_a2a_wait(struct lina_a2a *a2a, cudaEvent_t event)
+{
+	cudaError_t state;
+	long pause_ns = 0;
+
+	while ((state = cudaEventQuery(event)) == cudaErrorNotReady) {
+		ncclResult_t result = ncclSuccess;
+		int err = lina_nccl(
+			ncclCommGetAsyncError(a2a->comm, &result), "ncclCommGetAsyncError");
+		if (!err)
+			err = lina_nccl(result, "the communicator");
+		if (err) {
+			a2a->failed = err;
+			return err;
+		}
+		pause_a_little(&pause_ns);
+	}
+	return lina_cuda(state, "cudaEventQuery");
+}
+
+/* ---- routes ---------------------------------------------------------------------------------- */
+
+int lina_a2a_route(struct lina_a2a *a2a, int layer, const struct lina_route **route_p)
+{
+	const struct lina_plan *plan = a2a->tables.current;
+	int err = 0;
+
+	if (layer < 0 || layer >= plan->shape.nlayers)
+		return lina_fail(
+			-EINVAL, "layer %d is not from 0 to %d", layer, plan->shape.nlayers - 1);
+	if (a2a->route[layer] == NULL)
+		err = lina_route_create(plan, layer, a2a->rank, &a2a->route[layer]);
+	if (err)
+		return lina_fail(err, "no route for layer %d", layer);
+	*route_p = a2a->route[layer];
+	return 0;
+}
+
+void lina_a2a_routes_forget(struct lina_a2a *a2a, int nlayers)
+{
+	for (int l = 0; l < nlayers; l++) {
+		lina_route_destroy(a2a->route[l]);
+		a2a->route[l] = NULL;
+	}
+}
+
+void lina_a2a_stream_fail(struct lina_a2a *a2a, int err, const char *format, ...)
+{
+	va_list args;
+
+	if (__atomic_exchange_n(&a2a->stream_claimed, true, __ATOMIC_ACQ_REL))
+		return;
+	va_start(args, format);
+	(void)vsnprintf(a2a->stream_error, sizeof(a2a->stream_error), format, args);
+	va_end(args);
+	__atomic_store_n(&a2a->stream_err, err, __ATOMIC_RELEASE);
+}

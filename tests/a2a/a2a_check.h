@@ -1,0 +1,31 @@
+/* What the scenarios of a2a_check share. */
+#ifndef LINA_TESTS_A2A_A2A_CHECK_H
+#define LINA_TESTS_A2A_A2A_CHECK_H
+
+#include "a2a/routed.h"
+
+enum { CHECK_TOKENS = 60 };
+
+struct test {
+	struct job job;
+	ncclComm_t comm;
+	cudaStream_t stream;
+	int nworlds;
+	uint64_t seed;
+};
+
+/* Room for CHECK_TOKENS tokens; plan may be NULL. */
+struct lina_a2a_settings check_settings(
+	const struct lina_plan *plan, size_t hidden, int type, int max_choices);
+
+/* 2 layers of 8 experts, and tokens that go with it: 64 floats, 2 choices. */
+struct lina_plan *check_plan(int ndevices, uint64_t seed);
+extern const struct routed_shape check_shape;
+
+/* Fails unless err is the wanted one and lina_last_error() says this. */
+void need_error(const char *what, int err, int wanted, const char *says);
+
+void run_refuse(struct test *test);
+void run_table(struct test *test);
+
+#endif

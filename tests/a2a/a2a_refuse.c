@@ -1,0 +1,153 @@
+/* What must be refused, and by whom: placements, settings and calls. */
+#include "a2a/a2a_check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* One rank's token chooses what is no expert; the next call is right again. */
+static void refuse_expert(struct test *test, struct lina_a2a *a2a, bool bound)
+{
+	struct routed routed;
+	struct lina_batch *batch = NULL;
+	int guilty = test->job.nranks - 1;
+
+	routed_open(&routed, &test->job, 3, &check_shape);
+	struct lina_tokens tokens = routed_tokens(&routed);
+	if (test->job.rank == guilty)
+		routed.experts[17 * 2 + 1] = 8;
+	int err = lina_a2a_dispatch(a2a, &tokens, test->stream, &batch);
+	if (bound) {
+		LINA(err);
+		CUDA(cudaStreamSynchronize(test->stream));
+		if (batch->slot_begin[batch->nslots] != 0)
+			FAIL("tokens came");
+		LINA(lina_a2a_combine(batch, batch->rows, routed.out, test->stream));
+		CUDA(cudaStreamSynchronize(test->stream));
+		err = lina_a2a_status(a2a);
+	} else if (batch != NULL) {
+		FAIL("a batch was made");
+	}
+	if (test->job.rank == guilty)
+		need_error("no expert", err, -EINVAL, "token 17, choice 1: expert 8");
+	else
+		need_error("another rank has no expert", err, -ECANCELED, "refused the call");
+	LINA(lina_a2a_status(a2a));
+	routed.experts[17 * 2 + 1] = 0;
+	routed_run(&routed, a2a, test->stream, 0);
+	routed_close(&routed);
+}
+
+static void refuse_layer_and_size(struct test *test, struct lina_a2a *a2a)
+{
+	struct routed routed;
+	struct lina_batch *batch;
+	struct lina_tokens tokens;
+
+	routed_open(&routed, &test->job, 4, &check_shape);
+	tokens = routed_tokens(&routed);
+	tokens.layer = 2;
+	need_error("layer", lina_a2a_dispatch(a2a, &tokens, test->stream, &batch), -EINVAL,
+		"layer 2 is not from 0 to 1");
+	tokens.layer = 1;
+	tokens.nchoices = 3;
+	need_error("choices", lina_a2a_dispatch(a2a, &tokens, test->stream, &batch), -EINVAL,
+		"60 tokens with 3 choices");
+	routed_close(&routed);
+}
+
+static void refuse_calls(struct test *test)
+{
+	struct lina_plan *plan = check_plan(test->job.nranks, 6);
+	struct lina_a2a_settings s = check_settings(plan, 64, ncclFloat32, 2);
+	struct lina_a2a *a2a;
+
+	LINA(lina_a2a_create(test->comm, &s, &a2a));
+	refuse_expert(test, a2a, false);
+	refuse_layer_and_size(test, a2a);
+	lina_a2a_destroy(a2a);
+	s.bound = 2 * CHECK_TOKENS;
+	s.dedup = true;
+	LINA(lina_a2a_create(test->comm, &s, &a2a));
+	refuse_expert(test, a2a, true);
+	lina_a2a_destroy(a2a);
+	lina_plan_destroy(plan);
+}
+
+static void need_refusal(
+	struct test *test, const struct lina_a2a_settings *s, int err, const char *says)
+{
+	struct lina_a2a *a2a = NULL;
+
+	need_error("create", lina_a2a_create(test->comm, s, &a2a), err, says);
+	if (a2a != NULL)
+		FAIL("an object was made");
+}
+
+/* Placements that do not fit the communicator, or one another. */
+static void refuse_placements(struct test *test)
+{
+	struct lina_plan *large = check_plan(test->job.nranks + 1, 7);
+	struct lina_plan *right = check_plan(test->job.nranks, 7);
+	struct lina_plan *other = check_plan(test->job.nranks, 8);
+	struct lina_a2a_settings s = check_settings(large, 64, ncclFloat32, 2);
+	char path[PATH_MAX];
+
+	need_refusal(test, &s, -EINVAL, "devices, the communicator has");
+	s.plan = test->job.rank == 1 ? other : right;
+	if (test->job.nranks > 1)
+		need_refusal(test, &s, -EINVAL, "has another placement");
+	s.plan = right;
+	s.hidden = test->job.rank == 1 ? 65 : 64;
+	if (test->job.nranks > 1)
+		need_refusal(test, &s, -EINVAL, "has other settings");
+	s.hidden = 64;
+	s.plan = NULL;
+	snprintf(path, sizeof(path), "%s/nowhere", test->job.rendezvous_dir);
+	s.table_path = path;
+	need_refusal(test, &s, -EINVAL, "nowhere");
+	/* One rank alone cannot go on: none does. */
+	s.table_path = test->job.rank == 1 ? path : NULL;
+	s.plan = test->job.rank == 1 ? NULL : right;
+	if (test->job.nranks > 1)
+		need_refusal(test, &s, test->job.rank == 1 ? -EINVAL : -ECANCELED,
+			test->job.rank == 1 ? "nowhere" : "rank 1");
+	s.plan = NULL;
+	s.table_path = NULL;
+	need_refusal(test, &s, -EINVAL, "one placement is wanted");
+	lina_plan_destroy(other);
+	lina_plan_destroy(right);
+	lina_plan_destroy(large);
+}
+
+/* Types that there are no sums of: dispatch takes them, combine says so. */
+static void refuse_sums(struct test *test)
+{
+	struct lina_plan *plan = check_plan(test->job.nranks, 9);
+	struct lina_a2a_settings s = check_settings(plan, 64, ncclInt32, 2);
+	struct routed_shape shape = check_shape;
+	struct lina_batch *batch;
+	struct lina_a2a *a2a;
+	struct routed routed;
+
+	shape.type = ncclInt32;
+	LINA(lina_a2a_create(test->comm, &s, &a2a));
+	routed_open(&routed, &test->job, 3, &shape);
+	struct lina_tokens tokens = routed_tokens(&routed);
+	LINA(lina_a2a_dispatch(a2a, &tokens, test->stream, &batch));
+	need_error("combine", lina_a2a_combine(batch, batch->rows, routed.out, test->stream),
+		-ENOTSUP, "no weighted sums");
+	lina_a2a_release(batch, test->stream);
+	CUDA(cudaStreamSynchronize(test->stream));
+	routed_close(&routed);
+	lina_a2a_destroy(a2a);
+	lina_plan_destroy(plan);
+}
+
+void run_refuse(struct test *test)
+{
+	refuse_placements(test);
+	refuse_calls(test);
+	refuse_sums(test);
+	printf("all was refused that must be\n");
+}
