@@ -39,7 +39,8 @@ struct lina_progress {
 	double began_s, last_s;
 };
 void lina_progress_begin(struct lina_progress *progress, const char *what);
-/* done of all, all > 0. Cheap: it shows five times a second at most. */
+/* done of all; 0 where nobody knows how much that is. Cheap: it shows five times a second at most.
+ */
 void lina_progress_step(struct lina_progress *progress, double done, double all);
 /* Takes the line away. */
 void lina_progress_end(struct lina_progress *progress);

@@ -98,8 +98,12 @@ void lina_progress_step(struct lina_progress *progress, double done, double all)
 		return;
 	progress->last_s = now;
 	progress->shown = true;
-	(void)fprintf(stderr, "\r%s: %3.0f %%, %.0f s ", progress->what, 100 * done / all,
-		now - progress->began_s);
+	if (all > 0)
+		(void)fprintf(stderr, "\r%s: %3.0f %%, %.0f s ", progress->what, 100 * done / all,
+			now - progress->began_s);
+	else
+		(void)fprintf(stderr, "\r%s: %.0f, %.0f s ", progress->what, done,
+			now - progress->began_s);
 	(void)fflush(stderr);
 }
 
