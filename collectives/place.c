@@ -9,9 +9,15 @@ static int fixed_check(const struct lina_place *place)
 {
 	int nslots = lina_plan_nslots(&place->shape);
 
-	for (int s = 0; place->fixed && s < nslots; s++)
-		if (place->fixed[s] < LINA_SLOT_EMPTY || place->fixed[s] >= place->shape.nexperts)
+	for (int s = 0; place->fixed && s < nslots; s++) {
+		int expert = place->fixed[s], first = s - s % place->shape.slots_per_device;
+
+		if (expert < LINA_SLOT_EMPTY || expert >= place->shape.nexperts)
 			return -EINVAL;
+		if (expert != LINA_SLOT_EMPTY &&
+			lina_plan_has(place->fixed + first, s - first, expert))
+			return -EINVAL;
+	}
 	return 0;
 }
 

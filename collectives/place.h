@@ -67,6 +67,24 @@ void lina_hecate_copies(
  * SparseReduceScatter move 2 lambda S together, S = bytes of all experts of a layer. */
 double lina_hecate_volume_bytes(const int *copies, int nexperts, double expert_bytes);
 
+/* Our own: the plan of least total_ns on the common score that a local search finds, beginning with
+ * what the other methods make and with the current placement, layer by layer. Needs the fabric. Of
+ * all plans it saw it returns the best, so it is never worse than those methods where they keep to
+ * fixed, groups and max_moves; lina_plan_bound says what is left.
+ *
+ * Keeps experts where fixed has them, and those of a group within a node where ngroups > 1. With
+ * max_moves >= 0 and a current placement of the same shape, no layer has more copies against it
+ * than that. -EINVAL: no fabric; max_moves with a current placement of another shape, or that has
+ * not what is fixed; experts cannot all be placed beside what is fixed. */
+struct lina_best_settings {
+	long trials; /* changes tried per layer and starting point, at most */
+	void (*step)(void *of, int done, int all); /* called now and then; may be NULL */
+	void *of;
+};
+struct lina_best_settings lina_best_settings_default(void);
+int lina_place_best(const struct lina_place *place, const struct lina_best_settings *settings,
+	struct lina_plan **plan_p);
+
 /* --- of one layer: to plan again where counts changed --- */
 
 enum lina_place_method { LINA_PLACE_UNIFORM, LINA_PLACE_EPLB, LINA_PLACE_PROPORTIONAL };

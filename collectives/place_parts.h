@@ -18,6 +18,14 @@ typedef int lina_place_layer_fn(
 
 lina_place_layer_fn lina_uniform_layer, lina_eplb_layer, lina_proportional_layer;
 
+/* For place_best.c: as many replicas as the balance needs, then the slots that are left to the
+ * heaviest experts, so that tokens find them near. settings: a struct lina_spread_settings. */
+struct lina_spread_settings {
+	bool everywhere; /* the heaviest in all nodes (all devices of a single node) before the
+			  * next; else always to the expert with the most load for each replica */
+};
+lina_place_layer_fn lina_spread_layer;
+
 /* A plan made layer by layer. */
 int lina_place_layers(const struct lina_place *place, lina_place_layer_fn *fn, const void *settings,
 	struct lina_plan **plan_p);

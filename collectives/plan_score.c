@@ -25,7 +25,7 @@ struct scorer {
 	double *supply;   /* [nexperts][ndevices]; NULL: even everywhere */
 };
 
-static void serve(const struct lina_plan *plan, int layer, double *served)
+void lina_plan_served(const struct lina_plan *plan, int layer, double *served)
 {
 	const struct lina_plan_shape *shape = &plan->shape;
 	const int *experts = lina_plan_experts(plan, layer);
@@ -39,28 +39,26 @@ static void serve(const struct lina_plan *plan, int layer, double *served)
 				(size_t)lina_plan_device_of(shape, s)] += shares[s];
 }
 
-/* supply[to][d] = sum over from of pair[from][to] * previous[from][d], each row with a sum of 1, or
- * even where nothing is known to come. */
-static void supply_from(const struct scorer *s, const double *pair)
+void lina_supply_from(const struct lina_plan_shape *shape, const double *pair, const double *served,
+	double *supply)
 {
-	size_t nexperts = (size_t)s->plan->shape.nexperts, n = (size_t)s->plan->shape.ndevices;
+	size_t nexperts = (size_t)shape->nexperts, n = (size_t)shape->ndevices;
 
-	memset(s->supply, 0, nexperts * n * sizeof(*s->supply));
+	memset(supply, 0, nexperts * n * sizeof(*supply));
 	for (size_t from = 0; from < nexperts; from++)
 		for (size_t to = 0; to < nexperts; to++) {
 			double tokens = pair[from * nexperts + to];
 
 			for (size_t d = 0; tokens > 0 && d < n; d++)
-				s->supply[to * n + d] += tokens * s->previous[from * n + d];
+				supply[to * n + d] += tokens * served[from * n + d];
 		}
 	for (size_t to = 0; to < nexperts; to++) {
 		double sum = 0;
 
 		for (size_t d = 0; d < n; d++)
-			sum += s->supply[to * n + d];
+			sum += supply[to * n + d];
 		for (size_t d = 0; d < n; d++)
-			s->supply[to * n + d] =
-				sum > 0 ? s->supply[to * n + d] / sum : 1 / (double)n;
+			supply[to * n + d] = sum > 0 ? supply[to * n + d] / sum : 1 / (double)n;
 	}
 }
 
@@ -105,9 +103,10 @@ static void score_layer(struct scorer *s, int layer, struct lina_layer_score *ou
 
 	s->previous = s->served;
 	s->served = swap;
-	serve(s->plan, layer, s->served);
+	lina_plan_served(s->plan, layer, s->served);
 	if (transitions && layer > 0)
-		supply_from(s, lina_transitions_pair(transitions, layer - 1));
+		lina_supply_from(&s->plan->shape, lina_transitions_pair(transitions, layer - 1),
+			s->previous, s->supply);
 	lina_layer_load_clear(s->load);
 	for (size_t e = 0; e < (size_t)s->plan->shape.nexperts; e++)
 		lina_layer_load_add(s->load, s->input->fabric,

@@ -71,6 +71,15 @@ int lina_plan_score(const struct lina_plan *plan, const struct lina_score_input 
 
 /* --- what the search asks for, step by step --- */
 
+/* Which part of each expert's tokens each device computes: served [nexperts][ndevices]. */
+void lina_plan_served(const struct lina_plan *plan, int layer, double *served);
+
+/* Where the tokens of a layer begin, when those of the layer before are where served says: supply
+ * [to][device] is the sum over from of pair [from][to] times served [from][device], each row
+ * brought to a sum of 1; even for an expert to which nothing is known to come. */
+void lina_supply_from(const struct lina_plan_shape *shape, const double *pair, const double *served,
+	double *supply);
+
 /* Loads of one layer. All arrays are scratch of the object. */
 struct lina_layer_load {
 	int ndevices, devices_per_node, nnics;
