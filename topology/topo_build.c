@@ -225,7 +225,9 @@ static void spine_add(struct lina_topo *t, const struct lina_topo_network *netwo
 
 static int nodes_per_pod(const struct lina_topo *t, const struct lina_topo_network *network)
 {
-	return network->nodes_per_pod > 0 ? network->nodes_per_pod : t->nnodes;
+	if (network->nodes_per_pod > 0 && network->nodes_per_pod < t->nnodes)
+		return network->nodes_per_pod;
+	return t->nnodes > 0 ? t->nnodes : 1;
 }
 
 /* Cables of nodes, then NICs to leaves, then leaves to the spine. net: of each NIC by its number.

@@ -225,8 +225,9 @@ int lina_topo_local_route(const struct lina_topo *topo, int node, int from, int 
 	return n;
 }
 
-static int node_search(
-	struct lina_topo *t, const struct by_node *b, int node, struct lina_topo_fault *fault)
+/* table_p: what all tables together hold so far. */
+static int node_search(struct lina_topo *t, const struct by_node *b, int node, size_t *table_p,
+	struct lina_topo_fault *fault)
 {
 	struct lina_topo_routes *r = t->routes;
 	int ends = device_count(t, node) + nic_count(t, node);
@@ -236,9 +237,10 @@ static int node_search(
 	if (err)
 		return err;
 	r->nlocal[node] = s.nlocal;
-	if ((size_t)ends * (size_t)s.nlocal > TABLES_MAX) {
+	*table_p += (size_t)ends * (size_t)s.nlocal;
+	if (*table_p > TABLES_MAX) {
 		err = lina_topo_refuse(
-			fault, "node %d is too large: %d devices and NICs", node, ends);
+			fault, "too large: node %d, with %d devices and NICs", node, ends);
 		goto close_search;
 	}
 	r->next[node] = malloc((size_t)ends * (size_t)s.nlocal * sizeof(*r->next[node]));
@@ -378,6 +380,7 @@ static void network_fill(struct lina_topo *t)
 int lina_topo_routes_make(struct lina_topo *topo, struct lina_topo_fault *fault_p)
 {
 	struct by_node b;
+	size_t table = 0;
 	int err = routes_alloc(topo);
 
 	if (err)
@@ -387,7 +390,7 @@ int lina_topo_routes_make(struct lina_topo *topo, struct lina_topo_fault *fault_
 	if (err)
 		return err;
 	for (int node = 0; node < topo->nnodes && !err; node++)
-		err = node_search(topo, &b, node, fault_p);
+		err = node_search(topo, &b, node, &table, fault_p);
 	by_node_close(&b);
 	if (!err)
 		err = nics_choose(topo, fault_p);
