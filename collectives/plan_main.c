@@ -13,6 +13,8 @@ static const struct {
 } commands[] = {
 	{ "check", lina_plan_cmd_check,
 		"say whether a placement table is right, and what is wrong" },
+	{ "topology", lina_plan_cmd_topology,
+		"show what is understood of a description of a cluster" },
 };
 
 enum { NCOMMANDS = sizeof(commands) / sizeof(*commands) };

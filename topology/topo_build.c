@@ -71,11 +71,23 @@ int lina_topo_add_nic(struct lina_topo_builder *builder, int node, const char *n
 
 	if (v < 0)
 		return v;
+	lina_topo_become_nic(builder, v, bytes_per_s, latency_ns);
 	builder->vertex[v].rail = rail;
-	builder->net[v] = (struct lina_topo_wire){
+	return v;
+}
+
+void lina_topo_become_device(struct lina_topo_builder *builder, int vertex)
+{
+	builder->vertex[vertex].kind = LINA_VERTEX_DEVICE;
+}
+
+void lina_topo_become_nic(
+	struct lina_topo_builder *builder, int vertex, double bytes_per_s, double latency_ns)
+{
+	builder->vertex[vertex].kind = LINA_VERTEX_NIC;
+	builder->net[vertex] = (struct lina_topo_wire){
 		.kind = LINA_LINK_NET, .bytes_per_s = bytes_per_s, .latency_ns = latency_ns
 	};
-	return v;
 }
 
 void lina_topo_join(struct lina_topo_builder *builder, int a, int b, struct lina_topo_wire wire)

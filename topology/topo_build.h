@@ -5,7 +5,10 @@
 #ifndef LINA_TOPOLOGY_TOPO_BUILD_H
 #define LINA_TOPOLOGY_TOPO_BUILD_H
 
+#include <math.h>
+
 #include "topology/topo.h"
+#include "topology/topo_hw.h"
 
 enum { LINA_TOPO_VERTICES_MAX = 1 << 20 };
 
@@ -15,6 +18,12 @@ struct lina_topo_network {
 	double uplink_bytes_per_s; /* of each leaf; INFINITY */
 	double uplink_latency_ns;
 };
+
+/* All in one pod, and no uplink that limits. */
+#define LINA_TOPO_NETWORK_FLAT                                                         \
+	{                                                                              \
+		.uplink_bytes_per_s = INFINITY, .uplink_latency_ns = LINA_HW_UPLINK_NS \
+	}
 
 /* One way; of a cable both are the same. */
 struct lina_topo_wire {
@@ -42,6 +51,12 @@ int lina_topo_add(
 /* A NIC, with what joins it to its leaf. rail -1: its number among the NICs of the node. */
 int lina_topo_add_nic(struct lina_topo_builder *builder, int node, const char *name, int rail,
 	double bytes_per_s, double latency_ns);
+
+/* Makes a PCI switch that was added what it turns out to be: a device, or a NIC (as for
+ * lina_topo_add_nic). */
+void lina_topo_become_device(struct lina_topo_builder *builder, int vertex);
+void lina_topo_become_nic(
+	struct lina_topo_builder *builder, int vertex, double bytes_per_s, double latency_ns);
 
 /* Joins two vertices of one node. */
 void lina_topo_join(struct lina_topo_builder *builder, int a, int b, struct lina_topo_wire wire);

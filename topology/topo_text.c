@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "topology/topo_hw.h"
 #include "topology/topo_routes.h"
 #include "topology/topo_words.h"
 
@@ -33,11 +34,6 @@ struct cluster {
 	struct group *group;
 	struct lina_topo_network network;
 };
-
-/* Latencies where none are given. Two links of a kind make a hop of NCCL's model for rings of its
- * LL protocol, which adds least of its own (src/graph/tuning.cc, hwLatencies): 0.6 us by NVLink, 1
- * us by PCI, 2.7 us by a network. An uplink: what vendors state for a switch from port to port. */
-static const double nvlink_ns = 300, pcie_ns = 500, nic_ns = 1350, uplink_ns = 130;
 
 /* --- reading --- */
 
@@ -121,7 +117,7 @@ static int pods_read(struct lina_topo_words *w, struct lina_topo_network *networ
 static int item_read(struct lina_topo_words *w, struct cluster *c, struct group *g)
 {
 	struct lina_topo_word word = lina_topo_peek(w);
-	struct lina_topo_wire uplink = { .latency_ns = uplink_ns };
+	struct lina_topo_wire uplink = { .latency_ns = LINA_HW_UPLINK_NS };
 	int err;
 
 	if (word.number)
@@ -174,9 +170,9 @@ static int group_read(struct lina_topo_words *w, struct cluster *c, struct group
 	int err;
 
 	*g = (struct group){ .nnodes = 1,
-		.nvlink = { LINA_LINK_NVLINK, 0, nvlink_ns },
-		.pcie = { LINA_LINK_PCI, 0, pcie_ns },
-		.nic = { LINA_LINK_NET, 0, nic_ns } };
+		.nvlink = { LINA_LINK_NVLINK, 0, LINA_HW_NVLINK_NS },
+		.pcie = { LINA_LINK_PCI, 0, LINA_HW_PCI_NS },
+		.nic = { LINA_LINK_NET, 0, LINA_HW_NIC_NS } };
 	for (;;) {
 		word = lina_topo_peek(w);
 		while (lina_topo_word_is(word, "\n")) {
@@ -312,8 +308,7 @@ int lina_topo_parse(
 	const char *text, size_t bytes, struct lina_topo **topo_p, struct lina_topo_fault *fault_p)
 {
 	struct lina_topo_words w = lina_topo_words_of(text, bytes, fault_p);
-	struct cluster c = { .network = { .uplink_bytes_per_s = INFINITY,
-				     .uplink_latency_ns = uplink_ns } };
+	struct cluster c = { .network = LINA_TOPO_NETWORK_FLAT };
 	int err = cluster_read(&w, &c);
 
 	if (!err)
