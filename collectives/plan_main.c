@@ -13,6 +13,8 @@ static const struct {
 } commands[] = {
 	{ "check", lina_plan_cmd_check,
 		"say whether a placement table is right, and what is wrong" },
+	{ "pipeline", lina_plan_cmd_pipeline,
+		"find in how many parts a layer overlaps all-to-all and experts" },
 	{ "topology", lina_plan_cmd_topology,
 		"show what is understood of a description of a cluster" },
 };

@@ -16,6 +16,7 @@ struct lina_plan;
 typedef int lina_plan_cmd_fn(int argc, char **argv);
 
 lina_plan_cmd_fn lina_plan_cmd_check;
+lina_plan_cmd_fn lina_plan_cmd_pipeline;
 lina_plan_cmd_fn lina_plan_cmd_topology;
 
 /* Says "lina-plan: MESSAGE" on stderr; returns 1, for an exit status. */

@@ -1,0 +1,65 @@
+#!/bin/sh
+# lina-plan pipeline as users call it: published degrees, models from a table of measurements, mistakes.
+# Usage: pipeline.sh LINA_PLAN
+set -eu
+
+plan=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+expect() {
+	if ! diff -u "$work/expected" "$work/got"; then
+		echo "$1: not as expected"
+		failed=1
+	fi
+}
+
+# PipeMoE's constants for 16 ranks, its first row.
+"$plan" pipeline --a2a 5.7e-4,2.96e-10 --gemm 1.5e-4,3.73e-14 --per-madd 4 -B 8 -L 1024 -M 4096 -H 4096 >"$work/all"
+head -n 1 "$work/all" >"$work/got"
+echo 'PipeMoE forward    degree  3      162.33 ms  (1: 242.38 ms, 1.49x)' >"$work/expected"
+expect 'PipeMoE forward'
+grep -q '^PipeMoE backward   degree 16 ' "$work/all" || { cat "$work/all"; failed=1; }
+
+# A table as perf/bench_coll writes it, of two networks: 100 us and 1 ns a byte on one of them.
+{
+	echo '# a title'
+	printf 'op\tbytes\tnet\titers\trounds\tp10_us\tp50_us\tp90_us\n'
+	for bytes in 1000 100000 1000000; do
+		printf 'alltoall\t%d\tSocket\t1\t1\t0\t%d\t0\n' "$bytes" $((500 + bytes / 500))
+		printf 'alltoall\t%d\tlina\t1\t1\t0\t%d\t0\n' "$bytes" $((100 + bytes / 1000))
+		printf 'allreduce\t%d\tlina\t1\t1\t0\t7\t0\n' "$bytes"
+	done
+} >"$work/coll.tsv"
+(cd "$work" && "$plan" pipeline --a2a coll.tsv --net lina --gemm 1e-5,1e-14) | head -n 1 >"$work/got"
+echo '--a2a: alpha 100 us, beta 1000 ns/KB, r2 1.0000: 3 sizes of alltoall on lina' >"$work/expected"
+expect 'a table of measurements'
+
+# FSMoE: what is free takes gradients; both partitions account for all of them.
+"$plan" pipeline --a2a 1.75e-4,3.06e-10 --gemm 9.24e-5,4.42e-14 --allgather 3.2e-5,1.68e-10 \
+	--reduce-scatter 3.91e-5,1.67e-10 --allreduce 8.37e-5,5.99e-10 -B 4 -L 512 -M 2048 -H 8192 --node-devices 4 \
+	--gradient 50e6 --layers 12 >"$work/all"
+awk '/ partition/ { n++; if ($8 != "backward:" || $9 + $15 < 599.8 || $9 + $15 > 600.2) bad = 1; time[n] = $3 }
+	END { exit bad || n != 2 || time[1] > time[2] }' "$work/all" || { cat "$work/all"; failed=1; }
+
+refused() {
+	echo "lina-plan: $1" >"$work/expected"
+	shift
+	if (cd "$work" && "$plan" "$@") >"$work/out" 2>"$work/got"; then
+		echo "'$*' was not refused"
+		failed=1
+	fi
+	expect "$*"
+}
+refused "--a2a: expected ALPHA,BETA, two numbers of at least 0, not '1,x'" pipeline --a2a 1,x --gemm 1,1
+refused "--gemm: expected ALPHA,BETA or a table of measurements, not 'none' (No such file or directory)" \
+	pipeline --a2a 1,1 --gemm none
+refused '--gemm: coll.tsv: 0 rows of gemm: no line with times that grow with sizes goes through them' \
+	pipeline --a2a 1,1 --gemm coll.tsv
+sed 's/alltoall\t1000\tSocket/alltoall\tmany\tSocket/' "$work/coll.tsv" >"$work/bad.tsv"
+refused "bad.tsv:3: expected a size, not 'many'" pipeline --a2a bad.tsv --gemm 1,1
+echo 'none of this' >"$work/bad.tsv"
+refused "bad.tsv:1: expected a line of columns with op, bytes, net and p50_us, not 'none of this'" \
+	pipeline --a2a bad.tsv --gemm 1,1
+exit $failed
