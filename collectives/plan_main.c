@@ -15,6 +15,8 @@ static const struct {
 		"say whether a placement table is right, and what is wrong" },
 	{ "pipeline", lina_plan_cmd_pipeline,
 		"find in how many parts a layer overlaps all-to-all and experts" },
+	{ "pack", lina_plan_cmd_pack,
+		"find how many experts a device should have, as Lina packs them" },
 	{ "topology", lina_plan_cmd_topology,
 		"show what is understood of a description of a cluster" },
 };

@@ -1,5 +1,6 @@
 #!/bin/sh
-# lina-plan pipeline as users call it: published degrees, models from a table of measurements, mistakes.
+# lina-plan pipeline and pack, as users call them: published degrees, models from a table of measurements, packing with its
+# table, and what is said of mistakes.
 # Usage: pipeline.sh LINA_PLAN
 set -eu
 
@@ -43,6 +44,19 @@ expect 'a table of measurements'
 awk '/ partition/ { n++; if ($8 != "backward:" || $9 + $15 < 599.8 || $9 + $15 > 600.2) bad = 1; time[n] = $3 }
 	END { exit bad || n != 2 || time[1] > time[2] }' "$work/all" || { cat "$work/all"; failed=1; }
 
+# Packing: a table that holds, with the all-to-all within a node.
+"$plan" pack -e 16 -d 16 -n 4 -l 3 --a2a 5e-4,3.2e-10 --local 1e-4,2e-11 --gemm 1e-5,2e-14 -H 4096 -o "$work/table" >"$work/got"
+cat >"$work/expected" <<'END'
+step  10:   1 on each device: experts 2.478 ms, all-to-all 7.700 ms: double
+step  14:   2 on each device: experts 2.498 ms, all-to-all 5.300 ms: double
+step  18:   4 on each device: experts 2.538 ms, all-to-all 0.550 ms: enough
+4 on each device, all-to-all among 4 devices
+END
+expect 'pack'
+"$plan" check "$work/table" | sed 's,^.*/table,table,' >"$work/got"
+echo 'table: good: 3 layers, 16 experts, 16 devices (4 a node), 4 slots each, generation 0' >"$work/expected"
+expect 'the table of pack'
+
 refused() {
 	echo "lina-plan: $1" >"$work/expected"
 	shift
@@ -62,4 +76,5 @@ refused "bad.tsv:3: expected a size, not 'many'" pipeline --a2a bad.tsv --gemm 1
 echo 'none of this' >"$work/bad.tsv"
 refused "bad.tsv:1: expected a line of columns with op, bytes, net and p50_us, not 'none of this'" \
 	pipeline --a2a bad.tsv --gemm 1,1
+refused '6 experts on 4 devices: one number must divide the other' pack -e 6 -d 4 --a2a 1,1 --gemm 1,1
 exit $failed
