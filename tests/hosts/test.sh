@@ -40,11 +40,14 @@ for i in 0 1 2; do
 	done
 	tc -n "$a$i" qdisc show dev eth0 | grep -q 'tbf.*rate 100Mbit' || fail "$a$i sends unshaped"
 	tc -n "${a}sw" qdisc show dev v$i | grep -q 'tbf.*rate 100Mbit' || fail "$a$i receives unshaped"
+	ip -n "$a$i" -d link show eth0 | grep -q 'gso_max_size 8192 ' || fail "$a$i has segments that take long at 100mbit"
 done
 reaches "${a}0" 10.99.0.4 && fail "the check of reachability sees a host that is not there"
 
 expect 7 run "$b" 2 none sh -c "ip netns list | grep -q '^${b}1' && exit 7"
 [ "$(count "$b")" -eq 0 ] || fail "run left $(count "$b") namespaces"
+expect 0 run "$b" 2 1gbit sh -c "ip -n ${b}0 -d link show eth0 | grep -q 'gso_max_size 31250 '"
+expect 0 run "$b" 2 5gbit sh -c "ip -n ${b}0 -d link show eth0 | grep -q 'gso_max_size 65536 '"
 expect 0 up "$b" 2 none
 reaches "${b}1" 10.99.0.3 && fail "two sets are not apart"
 tc -n "${b}0" qdisc show dev eth0 | grep -q tbf && fail "'none' is shaped"
