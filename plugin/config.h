@@ -29,8 +29,8 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 	X(grant_bytes, "LINA_GRANT_BYTES", 1048576, 4096, 1073741824, "bytes",              \
 		"bulk traffic that the receiver of a connection grants ahead")              \
 	X(relax_ms, "LINA_RELAX_MS", 20, 0, 3600000, "ms",                                  \
-		"how long after the last latency traffic bulk traffic gets larger chunks "  \
-		"and a larger window")                                                      \
+		"how long bulk traffic is at work without latency traffic until it gets "   \
+		"larger chunks and a larger window")                                        \
 	X(hold_max_ms, "LINA_HOLD_MAX_MS", 100, 1, 3600000, "ms",                           \
 		"how long bulk traffic may wait for latency traffic without sending")       \
 	X(bulk_share_percent, "LINA_BULK_SHARE_PERCENT", 2, 0, 100, "percent",              \

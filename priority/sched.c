@@ -120,6 +120,17 @@ void lina_flow_drop(struct lina_flow *flow)
 		s->held = false; /* nobody waits any more; what it was counts for nothing */
 }
 
+/* Bulk that comes after a pause has yet to show that it runs alone. */
+static void bulk_posted(struct lina_flow *flow, uint64_t now_ns)
+{
+	struct lina_sched *s = flow->sched;
+
+	if (!s->nbulk && now_ns - s->bulk_ns >= s->params.relax_ns)
+		s->bulk_since_ns = now_ns;
+	s->bulk_ns = now_ns;
+	s->nbulk += !flow->queued_bytes;
+}
+
 void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 {
 	struct lina_sched *s = flow->sched;
@@ -131,18 +142,24 @@ void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 		if (!s->latency_queued_bytes)
 			s->moved_ns = now_ns;
 		s->latency_queued_bytes += bytes;
-	} else if (!flow->queued_bytes) {
-		s->nbulk++;
+	} else {
+		bulk_posted(flow, now_ns);
 	}
 	flow->queued_bytes += bytes;
 }
 
+static uint64_t link_ns(const struct lina_sched *s, uint64_t bytes)
+{
+	return bytes * s->params.byte_ps / 1000;
+}
+
 static void latency_sent(struct lina_sched *s, uint64_t bytes, uint64_t now_ns)
 {
-	uint64_t below_ns = s->below_bytes[LINA_CLASS_LATENCY] * s->params.byte_ps / 1000;
+	uint64_t bulk_ns = link_ns(s, s->below_bytes[LINA_CLASS_BULK]);
+	uint64_t below_ns = link_ns(s, s->below_bytes[LINA_CLASS_LATENCY]);
 
-	s->free_ns = max_u64(s->free_ns, now_ns) + bytes * s->params.byte_ps / 1000;
-	s->free_ns = min_u64(s->free_ns, now_ns + below_ns);
+	s->free_ns = max_u64(s->free_ns, now_ns + bulk_ns) + link_ns(s, bytes);
+	s->free_ns = min_u64(s->free_ns, now_ns + bulk_ns + below_ns);
 	s->quiet_ns = s->free_ns + s->params.linger_ns;
 	s->moved_ns = now_ns;
 	s->stalled = false;
@@ -165,7 +182,7 @@ static void bulk_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 
 	lina_flow_below(flow, flow->below_bytes + bytes);
 	pass_take(flow, bytes);
-	s->waited_since_ns = now_ns;
+	s->waited_since_ns = s->bulk_ns = now_ns;
 	if (s->held && !s->nbulk)
 		hold_end(s, now_ns);
 }
@@ -234,9 +251,11 @@ static bool has_stalled(const struct lina_sched *s, uint64_t now_ns)
 
 bool lina_sched_relaxed(const struct lina_sched *sched, uint64_t now_ns)
 {
-	uint64_t absent_ns = max_u64(sched->quiet_ns, sched->outside_ns);
+	uint64_t alone_ns = max_u64(sched->quiet_ns, sched->outside_ns);
 
-	return !sched->latency_queued_bytes && now_ns >= absent_ns + sched->params.relax_ns;
+	if (alone_ns)
+		alone_ns = max_u64(alone_ns, sched->bulk_since_ns);
+	return !sched->latency_queued_bytes && now_ns >= alone_ns + sched->params.relax_ns;
 }
 
 /* How much bulk may go as far as latency work is concerned, where less than least_bytes is of no

@@ -16,9 +16,9 @@
  *
  * Bulk is held while latency work is pending:
  *   - data with credit is queued, or
- *   - what was handed down of it still needs the link: byte_ps for each byte, one after the other,
- *     but no longer than what is below needs, and then linger_ns, since more of the same is likely
- *     to follow, or
+ *   - what was handed down of it still needs the link: byte_ps for each byte, one after the other
+ *     and after the bulk that is below, but no longer than all that is below needs, and then
+ *     linger_ns, since more of the same is likely to follow, or
  *   - another process on the link says so.
  * Bounds, each counted when it fires:
  *   - share: while it is held bulk earns share_percent of the link's bytes, and a chunk goes
@@ -44,9 +44,11 @@ struct lina_sched_params {
 	uint64_t linger_ns;    /* up to 1 hour */
 	uint64_t chunk_bytes;  /* > 0, up to 1 GiB: what bulk hands down at once at most */
 	uint64_t window_bytes; /* bulk below, of all flows together; see lina_flow_ask */
-	uint64_t relax_ns;     /* up to 1 hour; when no latency work has been pending for so long,
-				* nobody is in bulk's way, and these hold in place of chunk_bytes
-				* and window_bytes where they are larger: */
+	/* Up to 1 hour. When no latency work has been pending for so long, and bulk has been at
+	 * work for so long with no pause as long (or there never was latency work), nobody is in
+	 * bulk's way, and these hold in place of chunk_bytes and window_bytes where they are
+	 * larger: */
+	uint64_t relax_ns;
 	uint64_t relaxed_chunk_bytes, relaxed_window_bytes;
 	uint32_t share_percent; /* 0..100: of the link, for bulk while it is held */
 	uint32_t byte_ps;       /* time of a byte on the link in picoseconds (8000 at 1 Gbit/s); 0:
@@ -74,9 +76,11 @@ struct lina_sched {
 	uint32_t nbulk;                      /* bulk flows with something queued */
 	uint64_t free_ns;                    /* when the link has carried all latency work sent */
 	uint64_t quiet_ns;                   /* the same and linger_ns; 0: there was none */
-	uint64_t outside_ns; /* other processes have or had latency work until then */
-	uint64_t moved_ns;   /* when latency work last moved, or had to begin to */
-	bool stalled;        /* it does not, so that it does not count */
+	uint64_t outside_ns;    /* other processes have or had latency work until then */
+	uint64_t bulk_ns;       /* when bulk was last posted or sent */
+	uint64_t bulk_since_ns; /* since when it has been at work without a pause of relax_ns */
+	uint64_t moved_ns;      /* when latency work last moved, or had to begin to */
+	bool stalled;           /* it does not, so that it does not count */
 	bool held;
 	uint64_t held_since_ns;   /* of this hold */
 	uint64_t waited_since_ns; /* the same, or when bulk last sent something */
@@ -110,8 +114,8 @@ void lina_sched_outside(struct lina_sched *sched, uint64_t until_ns, uint64_t no
  * would find it stalled; while some is queued, at most now_ns + hold_max_ns. */
 uint64_t lina_sched_pending_until(const struct lina_sched *sched, uint64_t now_ns);
 
-/* Whether the relaxed sizes hold: latency work has been absent for so long that no more is likely
- * to come soon. */
+/* Whether the relaxed sizes hold: bulk has been alone for so long that no latency work is likely to
+ * come soon. */
 bool lina_sched_relaxed(const struct lina_sched *sched, uint64_t now_ns);
 
 void lina_flow_init(struct lina_flow *flow, struct lina_sched *sched, enum lina_class cls);

@@ -71,6 +71,7 @@ static struct twin_event *happen(
 	for (int i = 0; i < TWIN_FLOWS; i++) {
 		if (t->cls[i] == LINA_CLASS_BULK) {
 			e->nbulk += sum.queued[i] > 0;
+			e->bulk_below += sum.below[i];
 			continue;
 		}
 		e->latency_queued += sum.queued[i];
@@ -94,8 +95,10 @@ static uint64_t quiet_ns(const struct twin *t)
 	for (const struct twin_event *e = t->event; e < t->event + t->n; e++) {
 		if (!is_sent(t, e, LINA_CLASS_LATENCY))
 			continue;
-		free_ns = most(free_ns, e->now_ns) + bytes_ns(e->bytes, &e->params);
-		free_ns = least(free_ns, e->now_ns + bytes_ns(e->latency_below, &e->params));
+		uint64_t bulk_gone_ns = e->now_ns + bytes_ns(e->bulk_below, &e->params);
+		uint64_t all_gone_ns = bulk_gone_ns + bytes_ns(e->latency_below, &e->params);
+		free_ns = most(free_ns, bulk_gone_ns) + bytes_ns(e->bytes, &e->params);
+		free_ns = least(free_ns, all_gone_ns);
 		quiet_ns = free_ns + e->params.linger_ns;
 	}
 	return quiet_ns;
@@ -143,12 +146,30 @@ static bool is_pending(const struct twin *t, bool stalled, uint64_t now_ns)
 	return (ours && !stalled) || now_ns < outside_ns(t);
 }
 
+/* Since when bulk has been at work: it began where it was posted after a pause of relax_ns in which
+ * none was queued, posted or sent. */
+static uint64_t bulk_since_ns(const struct twin *t)
+{
+	uint64_t since_ns = 0, before_ns = 0;
+
+	for (const struct twin_event *e = t->event; e < t->event + t->n; e++) {
+		bool posted =
+			e->kind == TWIN_POST && e->bytes > 0 && t->cls[e->flow] == LINA_CLASS_BULK;
+		if (posted && e[-1].nbulk == 0 && e->now_ns - before_ns >= e->params.relax_ns)
+			since_ns = e->now_ns;
+		if (posted || is_sent(t, e, LINA_CLASS_BULK))
+			before_ns = e->now_ns;
+	}
+	return since_ns;
+}
+
 static bool is_relaxed(const struct twin *t, uint64_t now_ns)
 {
 	uint64_t pending_ns = most(quiet_ns(t), outside_ns(t));
+	uint64_t alone_ns = pending_ns > 0 ? most(pending_ns, bulk_since_ns(t)) : 0;
 
-	return last(t)->latency_queued == 0 && now_ns >= pending_ns &&
-	       now_ns - pending_ns >= last(t)->params.relax_ns;
+	return last(t)->latency_queued == 0 && now_ns >= alone_ns &&
+	       now_ns - alone_ns >= last(t)->params.relax_ns;
 }
 
 uint64_t twin_pending_until(const struct twin *t, uint64_t now_ns)

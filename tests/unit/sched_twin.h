@@ -25,7 +25,7 @@ struct twin_event {
 	/* Of bulk that was sent: it took of what a bound had let through. */
 	bool took;
 	/* After it: */
-	uint64_t latency_queued, latency_below;
+	uint64_t latency_queued, latency_below, bulk_below;
 	int nbulk;
 };
 

@@ -107,6 +107,17 @@ static void bulk_waits_until_latency_work_has_left_the_link_and_lingered(void **
 	expect_count(longest_hold_ns, 20 * US + LINGER);
 }
 
+static void latency_work_leaves_the_link_after_the_bulk_that_is_below(void **state)
+{
+	(void)state;
+	lina_flow_post(&s.bulk, 3 * CHUNK, 0);
+	assert_int_equal(take(&s.bulk, 0), CHUNK);
+	lina_flow_post(&s.latency, 20 * US, 0);
+	assert_int_equal(take(&s.latency, 0), 20 * US);
+	expect_ask(s.bulk, CHUNK + 20 * US + LINGER - 1, 0);
+	expect_ask(s.bulk, CHUNK + 20 * US + LINGER, CHUNK);
+}
+
 static void latency_work_leaves_the_link_one_after_the_other(void **state)
 {
 	(void)state;
@@ -239,6 +250,24 @@ static void bulk_relaxes_where_no_latency_work_was_pending_for_long(void **state
 	expect_ask(s.bulk, RELAX + 10 + LINGER + RELAX, 3 * CHUNK);
 }
 
+/* What comes after a pause may be the first of a step, and latency work may be next. */
+static void bulk_relaxes_only_once_it_was_at_work_for_long(void **state)
+{
+	const uint64_t begins_ns = 10 * RELAX;
+
+	(void)state;
+	lina_flow_post(&s.latency, 10, 0);
+	take(&s.latency, 0);
+	lina_flow_post(&s.bulk, CHUNK, begins_ns);
+	expect_ask(s.bulk, begins_ns, CHUNK);
+	take(&s.bulk, begins_ns + RELAX / 2);
+	lina_flow_below(&s.bulk, 0);
+
+	lina_flow_post(&s.bulk, 100 * CHUNK, begins_ns + RELAX - 1); /* too short a pause */
+	expect_ask(s.bulk, begins_ns + RELAX - 1, CHUNK);
+	expect_ask(s.bulk, begins_ns + RELAX, 3 * CHUNK);
+}
+
 static void relaxing_makes_nothing_smaller(void **state)
 {
 	struct lina_sched_params params = usual;
@@ -338,6 +367,7 @@ int main(void)
 		EACH(no_crumbs_for_lack_of_room),
 		EACH(bulk_waits_while_latency_work_is_queued),
 		EACH(bulk_waits_until_latency_work_has_left_the_link_and_lingered),
+		EACH(latency_work_leaves_the_link_after_the_bulk_that_is_below),
 		EACH(latency_work_leaves_the_link_one_after_the_other),
 		EACH(latency_work_needs_the_link_no_longer_than_what_is_below_of_it),
 		EACH(at_an_unknown_rate_what_was_handed_down_is_gone),
@@ -347,6 +377,7 @@ int main(void)
 		EACH(others_are_told_how_long_latency_work_is_pending),
 		EACH(others_are_not_held_up_by_work_that_does_not_move),
 		EACH(bulk_relaxes_where_no_latency_work_was_pending_for_long),
+		EACH(bulk_relaxes_only_once_it_was_at_work_for_long),
 		EACH(relaxing_makes_nothing_smaller),
 		EACH(other_processes_keep_bulk_from_relaxing),
 		EACH(a_dropped_flow_is_as_if_new),
