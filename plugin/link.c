@@ -17,7 +17,7 @@
 
 enum {
 	NAME_BYTES = 32,
-	CHUNK_MIN_BYTES = 16 << 10,
+	CHUNK_MIN_BYTES = 8 << 10,
 	CHUNK_MAX_BYTES = 1 << 20,
 	OVERHEAD_PERMILLE = 20,
 	COST_SAMPLES = 256, /* that the cost is learned from */
@@ -26,7 +26,7 @@ enum {
 	WINDOW_MOST_US = 1000,
 	GRANT_US = 4000, /* a grant has a way to go before it is bulk */
 	RELAXED_US = 8000,
-	RELAXED_MIN_BYTES = 256 << 10,
+	RELAXED_MIN_BYTES = 64 << 10,
 	UNKNOWN_BYTES_PER_S = 125000000,
 	HEAR_NS = 20000, /* between two looks at what other processes say */
 };
