@@ -9,6 +9,8 @@
 #ifndef LINA_COLLECTIVES_FABRIC_H
 #define LINA_COLLECTIVES_FABRIC_H
 
+struct lina_topo;
+
 struct lina_fabric {
 	int ndevices, nnics;
 	int *nic;                                 /* [ndevices] */
@@ -21,6 +23,13 @@ struct lina_fabric {
  * 10^9 bytes/s, each direction, > 0. -EINVAL, -ENOMEM. */
 int lina_fabric_even(
 	int ndevices, double port_gbps, double nic_gbps, struct lina_fabric **fabric_p);
+
+/* Of a topology. A port is as fast as the narrowest route between the device and another of its
+ * node; a NIC as the narrowest between a device that uses it and another node, or, where that is
+ * less, as its part of its leaf's uplink, as if all NICs there sent into other pods at once. The
+ * alphas are the largest latencies. Where there is one node, or one device in each, what nothing
+ * goes through has the rate of the other. -ENOMEM. */
+int lina_fabric_of_topo(const struct lina_topo *topo, struct lina_fabric **fabric_p);
 
 void lina_fabric_destroy(struct lina_fabric *fabric);
 
