@@ -4,6 +4,8 @@
 #include <ifaddrs.h>
 #include <string.h>
 
+#include "plugin/log.h"
+
 /* Whether list names name. A list without names stands for all; what follows a ':' (a port, in the
  * lists of hosts that NCCL reads with the same parser) is passed over. */
 static bool list_has(const char *list, const char *name, bool exact)
@@ -89,4 +91,28 @@ int lina_ifaces_find(const char *spec, int family, struct lina_iface *ifaces, in
 	freeifaddrs(all);
 	*n_p = n;
 	return 0;
+}
+
+static int family_of(const char *text)
+{
+	if (strcmp(text, "AF_INET") == 0)
+		return AF_INET;
+	return strcmp(text, "AF_INET6") == 0 ? AF_INET6 : AF_UNSPEC;
+}
+
+int lina_ifaces_choose(const struct lina_config *config, struct lina_iface *ifaces, int *n_p)
+{
+	const char *spec = config->ifname[0] ? config->ifname : NULL;
+
+	int err = lina_ifaces_find(spec, family_of(config->socket_family), ifaces, n_p);
+	if (err) {
+		lina_warn("cannot list the network interfaces: %s", strerror(-err));
+		return err;
+	}
+	if (*n_p > 0)
+		return 0;
+	lina_warn("no interface%s%s%s%s is up and has an address",
+		spec ? " that LINA_IFNAME or NCCL_SOCKET_IFNAME chooses (" : "", spec ? spec : "",
+		spec ? ")" : "", config->socket_family[0] ? " of the chosen family" : "");
+	return -ENODEV;
 }

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <stdbool.h>
 
+#include "plugin/config.h"
 #include "plugin/wire.h"
 
 enum { LINA_IFACES_MAX = 32 };
@@ -26,5 +27,8 @@ bool lina_ifspec_match(const char *spec, const char *name);
  * first of these that finds any: names that begin with "ib"; all but loopback, docker and virbr;
  * docker; lo; virbr (NCCL's order). family: AF_INET, AF_INET6 or AF_UNSPEC. *n_p may become 0. */
 int lina_ifaces_find(const char *spec, int family, struct lina_iface *ifaces, int *n_p);
+
+/* Those that config chooses. -ENODEV (logged): none. */
+int lina_ifaces_choose(const struct lina_config *config, struct lina_iface *ifaces, int *n_p);
 
 #endif

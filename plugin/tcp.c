@@ -12,35 +12,11 @@ enum { MAX_COMMS = 65536 };
 static const size_t max_message_bytes = (size_t)1
 					<< 40; /* a message's size is 64 bits on the wire */
 
-static int family_of(const char *text)
-{
-	if (strcmp(text, "AF_INET") == 0)
-		return AF_INET;
-	return strcmp(text, "AF_INET6") == 0 ? AF_INET6 : AF_UNSPEC;
-}
-
-static int ifaces_find(const struct lina_config *config, struct lina_iface *ifaces, int *n_p)
-{
-	const char *spec = config->ifname[0] ? config->ifname : NULL;
-
-	int err = lina_ifaces_find(spec, family_of(config->socket_family), ifaces, n_p);
-	if (err) {
-		lina_warn("cannot list the network interfaces: %s", strerror(-err));
-		return err;
-	}
-	if (*n_p > 0)
-		return 0;
-	lina_warn("no interface%s%s%s%s is up and has an address",
-		spec ? " that LINA_IFNAME or NCCL_SOCKET_IFNAME chooses (" : "", spec ? spec : "",
-		spec ? ")" : "", config->socket_family[0] ? " of the chosen family" : "");
-	return -ENODEV;
-}
-
 static int devices_find(struct lina_transport *t)
 {
 	struct lina_iface ifaces[LINA_IFACES_MAX];
 
-	int err = ifaces_find(t->config, ifaces, &t->ndevs);
+	int err = lina_ifaces_choose(t->config, ifaces, &t->ndevs);
 	for (int i = 0; i < t->ndevs && !err; i++) {
 		t->devs[i].iface = ifaces[i];
 		err = lina_nic_read("/sys", ifaces[i].name, &t->devs[i].nic);
@@ -148,6 +124,68 @@ static int tcp_test(struct lina_request *request, int *done_p, int *bytes_p)
 				    : tcp_recv_test(request, done_p, bytes_p);
 }
 
+/* --- connections --- */
+
+static struct tcp_meet meet_of(const struct lina_transport *t, int dev)
+{
+	const struct tcp_device *d = &t->devs[dev];
+
+	return (struct tcp_meet){ .config = t->config,
+		.transport = LINA_WIRE_TCP,
+		.addr = d->iface.addr,
+		.link = d->link,
+		.nlanes = t->config->lanes,
+		.early_bytes = (uint32_t)t->config->early_bytes,
+		.grant_bytes = (uint32_t)lina_link_grant_bytes(d->link) };
+}
+
+static int tcp_listen(struct lina_transport *t, int dev, struct lina_wire_handle *handle_p,
+	struct lina_listener **listener_p)
+{
+	const struct tcp_meet meet = meet_of(t, dev);
+
+	return tcp_meet_listen(&meet, handle_p, listener_p);
+}
+
+/* Makes an end of a connection; the sockets are its own, or closed. */
+static int end_create(const struct tcp_end *end, struct lina_conn **conn_p, bool sends)
+{
+	char peer[LINA_ADDR_TEXT_BYTES];
+
+	int err = sends ? tcp_sender_create(end, conn_p) : tcp_receiver_create(end, conn_p);
+	if (!err)
+		return 0;
+	lina_warn("the connection with %s cannot be set up: %s", lina_addr_text(&end->peer, peer),
+		strerror(-err));
+	for (int i = 0; i < end->nlanes; i++)
+		lina_sock_close(end->fd[i]);
+	return err;
+}
+
+static int tcp_accept(struct lina_listener *listener, struct lina_conn **conn_p)
+{
+	struct tcp_end end;
+
+	int err = tcp_meet_accept(listener, &end);
+	return err ? err : end_create(&end, conn_p, false);
+}
+
+static int tcp_dial(struct lina_transport *t, int dev, const struct lina_wire_handle *handle,
+	struct lina_dial **dial_p)
+{
+	const struct tcp_meet meet = meet_of(t, dev);
+
+	return tcp_meet_dial(&meet, handle, dial_p);
+}
+
+static int tcp_dial_step(struct lina_dial *dial, struct lina_conn **conn_p)
+{
+	struct tcp_end end;
+
+	int err = tcp_meet_step(dial, &end);
+	return err ? err : end_create(&end, conn_p, true);
+}
+
 const struct lina_transport_ops lina_tcp_ops = {
 	.name = "tcp",
 	.open = tcp_open,
@@ -158,7 +196,7 @@ const struct lina_transport_ops lina_tcp_ops = {
 	.accept = tcp_accept,
 	.dial = tcp_dial,
 	.dial_step = tcp_dial_step,
-	.dial_close = tcp_dial_close,
+	.dial_close = tcp_meet_close,
 	.reg = tcp_reg,
 	.dereg = tcp_dereg,
 	.conn_close = tcp_conn_close,

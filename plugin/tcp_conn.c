@@ -6,7 +6,7 @@
 
 #include "plugin/log.h"
 #include "plugin/sock.h"
-#include "plugin/tcp.h"
+#include "plugin/tcp_conn.h"
 
 enum { IDLE_TESTS = 256 }; /* tests without progress between two looks at the clock */
 static const uint64_t silence_check_ns = 1000000000;
@@ -52,12 +52,12 @@ void tcp_conn_close_lanes(struct tcp_conn *conn)
 
 void tcp_conn_flows_drop(struct tcp_conn *conn)
 {
-	for (int cls = 0; cls < LINA_NCLASSES; cls++)
-		lina_link_drop(&conn->flow[cls]);
+	for (int i = 0; i < conn->nflows; i++)
+		lina_link_drop(&conn->flow[i]);
 }
 
 /* The sockets go at once: the peer is to hear of it, and this end will do no more with them. */
-static int fail(struct tcp_conn *conn, int err, const char *what, const char *why)
+int tcp_conn_fail_why(struct tcp_conn *conn, int err, const char *what, const char *why)
 {
 	char peer[LINA_ADDR_TEXT_BYTES];
 
@@ -79,7 +79,7 @@ int tcp_conn_fail(struct tcp_conn *conn, int err, const char *what)
 		why = "the peer has closed the connection";
 	else if (err == -EPROTO)
 		why = "the peer does not keep to the protocol";
-	return fail(conn, err, what, why);
+	return tcp_conn_fail_why(conn, err, what, why);
 }
 
 int tcp_conn_fail_size(
@@ -91,7 +91,7 @@ int tcp_conn_fail_size(
 		"message of %llu bytes (tag %d) for a receive of %llu bytes: the ranks do not "
 		"agree on a size",
 		(unsigned long long)bytes, tag, (unsigned long long)room);
-	return fail(conn, -EMSGSIZE, what, why);
+	return tcp_conn_fail_why(conn, -EMSGSIZE, what, why);
 }
 
 /* A lane whose peer has been silent for too long is suspect. A probe that has just gone out, after
@@ -131,12 +131,6 @@ int tcp_conn_idle(struct tcp_conn *conn)
 	conn->check_ns = now;
 	return silence_check(conn, now);
 }
-
-struct tcp_mr {
-	struct lina_mr base;
-	const char *data;
-	size_t bytes;
-};
 
 int tcp_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset, int fd,
 	struct lina_mr **mr_p)

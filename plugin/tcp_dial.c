@@ -10,7 +10,7 @@
 
 #include "plugin/log.h"
 #include "plugin/sock.h"
-#include "plugin/tcp.h"
+#include "plugin/tcp_meet.h"
 
 static const uint64_t redial_ns = 20000000; /* pause before a lane starts again */
 
@@ -170,22 +170,40 @@ static void scope_set(struct tcp_dial *dial)
 		dial->to.in6.sin6_scope_id = dial->from.in6.sin6_scope_id;
 }
 
-int tcp_dial(struct lina_transport *transport, int dev, const struct lina_wire_handle *handle,
+/* Both ends of a connection need the same transport; one of the hosts may have fallen back. */
+static int transport_check(const struct tcp_meet *meet, const struct lina_wire_handle *handle)
+{
+	static const char *const names[] = { [LINA_WIRE_TCP] = "tcp", [LINA_WIRE_VERBS] = "verbs" };
+	char to[LINA_ADDR_TEXT_BYTES];
+
+	if (handle->transport == meet->transport)
+		return 0;
+	lina_warn("cannot connect to %s: its transport is %s and this end's is %s; see "
+		  "LINA_TRANSPORT",
+		lina_addr_text(&handle->addr, to), names[handle->transport],
+		names[meet->transport]);
+	return -EPROTO;
+}
+
+int tcp_meet_dial(const struct tcp_meet *meet, const struct lina_wire_handle *handle,
 	struct lina_dial **dial_p)
 {
-	const struct lina_config *config = transport->config;
+	const struct lina_config *config = meet->config;
 
+	int other = transport_check(meet, handle);
+	if (other)
+		return other;
 	struct tcp_dial *dial = calloc(1, sizeof(*dial));
 	if (!dial) {
 		lina_warn("no memory to connect");
 		return -ENOMEM;
 	}
 	dial->config = config;
-	dial->link = transport->devs[dev].link;
-	dial->from = transport->devs[dev].iface.addr;
+	dial->link = meet->link;
+	dial->from = meet->addr;
 	dial->to = handle->addr;
 	scope_set(dial);
-	dial->hello.nlanes = (uint8_t)config->lanes;
+	dial->hello.nlanes = (uint8_t)meet->nlanes;
 	memcpy(dial->hello.secret, handle->secret, sizeof(handle->secret));
 	dial->deadline_ns = tcp_now_ns() + (uint64_t)config->connect_timeout_ms * 1000000u;
 	for (int i = 0; i < LINA_LANES_MAX; i++)
@@ -199,25 +217,22 @@ int tcp_dial(struct lina_transport *transport, int dev, const struct lina_wire_h
 	return 0;
 }
 
-static int dial_finish(struct tcp_dial *dial, struct lina_conn **conn_p)
+/* The dial has no more to do with the sockets. */
+static void dial_finish(struct tcp_dial *dial, struct tcp_end *end_p)
 {
-	struct tcp_end end = { .config = dial->config,
+	*end_p = (struct tcp_end){ .config = dial->config,
 		.link = dial->link,
 		.peer = dial->to,
 		.nlanes = dial->hello.nlanes,
 		.welcome = dial->welcome };
 
-	for (int i = 0; i < dial->hello.nlanes; i++)
-		end.fd[i] = dial->lane[i].fd;
-	int err = tcp_sender_create(&end, conn_p);
-	if (err)
-		return dial_fail(dial, &dial->lane[0], err);
-	for (int i = 0; i < dial->hello.nlanes; i++)
+	for (int i = 0; i < dial->hello.nlanes; i++) {
+		end_p->fd[i] = dial->lane[i].fd;
 		dial->lane[i].fd = -1;
-	return 0;
+	}
 }
 
-int tcp_dial_step(struct lina_dial *lina_dial, struct lina_conn **conn_p)
+int tcp_meet_step(struct lina_dial *lina_dial, struct tcp_end *end_p)
 {
 	struct tcp_dial *dial = (struct tcp_dial *)lina_dial;
 	const struct dial_lane *behind = NULL;
@@ -229,10 +244,13 @@ int tcp_dial_step(struct lina_dial *lina_dial, struct lina_conn **conn_p)
 		else if (err)
 			return err;
 	}
-	return behind ? timeout_check(dial, behind) : dial_finish(dial, conn_p);
+	if (behind)
+		return timeout_check(dial, behind);
+	dial_finish(dial, end_p);
+	return 0;
 }
 
-void tcp_dial_close(struct lina_dial *lina_dial)
+void tcp_meet_close(struct lina_dial *lina_dial)
 {
 	struct tcp_dial *dial = (struct tcp_dial *)lina_dial;
 

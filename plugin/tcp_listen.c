@@ -11,7 +11,7 @@
 
 #include "plugin/log.h"
 #include "plugin/sock.h"
-#include "plugin/tcp.h"
+#include "plugin/tcp_meet.h"
 
 enum {
 	STRANGERS_MAX = 32,
@@ -28,10 +28,8 @@ struct stranger {
 
 struct tcp_listener {
 	struct lina_listener base;
-	const struct lina_config *config;
-	struct lina_link *link;
+	struct tcp_meet meet; /* but for addr, which is bound to */
 	int fd;
-	union lina_addr addr; /* bound to */
 	uint8_t secret[LINA_SECRET_BYTES];
 	unsigned turned_away; /* strangers */
 	struct stranger stranger[STRANGERS_MAX];
@@ -84,10 +82,10 @@ static int listen_fail(int err, const union lina_addr *addr)
 	return err;
 }
 
-int tcp_listen(struct lina_transport *transport, int dev, struct lina_wire_handle *handle_p,
+int tcp_meet_listen(const struct tcp_meet *meet, struct lina_wire_handle *handle_p,
 	struct lina_listener **listener_p)
 {
-	const union lina_addr *addr = &transport->devs[dev].iface.addr;
+	const union lina_addr *addr = &meet->addr;
 
 	struct tcp_listener *l = calloc(1, sizeof(*l));
 	if (!l)
@@ -96,8 +94,7 @@ int tcp_listen(struct lina_transport *transport, int dev, struct lina_wire_handl
 		l->stranger[i].fd = -1;
 	for (int i = 0; i < LINA_LANES_MAX; i++)
 		l->lane_fd[i] = -1;
-	l->config = transport->config;
-	l->link = transport->devs[dev].link;
+	l->meet = *meet;
 	l->base.object.close = listener_close;
 	int err = getrandom(l->secret, sizeof(l->secret), 0) < 0 ? -errno : 0;
 	if (!err)
@@ -106,7 +103,8 @@ int tcp_listen(struct lina_transport *transport, int dev, struct lina_wire_handl
 		free(l);
 		return listen_fail(err, addr);
 	}
-	l->addr = handle_p->addr;
+	l->meet.addr = handle_p->addr;
+	handle_p->transport = meet->transport;
 	memcpy(handle_p->secret, l->secret, sizeof(l->secret));
 	*listener_p = &l->base;
 	return 0;
@@ -115,7 +113,7 @@ int tcp_listen(struct lina_transport *transport, int dev, struct lina_wire_handl
 /* How long the connector tries. */
 static uint64_t timeout_ns(const struct tcp_listener *l)
 {
-	return (uint64_t)l->config->connect_timeout_ms * 1000000u;
+	return (uint64_t)l->meet.config->connect_timeout_ms * 1000000u;
 }
 
 /* Who does not introduce himself within the connector's time, or ours, is not the connector. */
@@ -138,8 +136,8 @@ static struct lina_wire_welcome welcome_of(const struct tcp_listener *l, uint64_
 {
 	return (struct lina_wire_welcome){
 		.conn_id = conn_id,
-		.early_bytes = (uint32_t)l->config->early_bytes,
-		.grant_bytes = (uint32_t)lina_link_grant_bytes(l->link),
+		.early_bytes = l->meet.early_bytes,
+		.grant_bytes = l->meet.grant_bytes,
 	};
 }
 
@@ -253,7 +251,7 @@ static int arrivals_take(struct tcp_listener *l, uint64_t now_ns)
 			continue;
 		}
 		if (err)
-			return err == -EAGAIN ? 0 : listen_fail(err, &l->addr);
+			return err == -EAGAIN ? 0 : listen_fail(err, &l->meet.addr);
 		struct stranger *s = row_get(l);
 		s->fd = fd;
 		s->from = from;
@@ -276,12 +274,13 @@ static int attempt_check(struct tcp_listener *l, uint64_t now_ns)
 		here += l->lane_fd[i] >= 0;
 	lina_warn("accepting %s failed: only %d of its %d lanes came within "
 		  "LINA_CONNECT_TIMEOUT_MS=%d",
-		lina_addr_text(&l->peer, text), here, l->nlanes, l->config->connect_timeout_ms);
+		lina_addr_text(&l->peer, text), here, l->nlanes,
+		l->meet.config->connect_timeout_ms);
 	lanes_close(l);
 	return -ETIMEDOUT;
 }
 
-int tcp_accept(struct lina_listener *listener, struct lina_conn **conn_p)
+int tcp_meet_accept(struct lina_listener *listener, struct tcp_end *end_p)
 {
 	struct tcp_listener *l = (struct tcp_listener *)listener;
 	uint64_t now_ns = tcp_now_ns();
@@ -294,15 +293,12 @@ int tcp_accept(struct lina_listener *listener, struct lina_conn **conn_p)
 		return err;
 	if (!lanes_complete(l))
 		return attempt_check(l, now_ns);
-	struct tcp_end end = { .config = l->config,
-		.link = l->link,
+	*end_p = (struct tcp_end){ .config = l->meet.config,
+		.link = l->meet.link,
 		.peer = l->peer,
 		.nlanes = l->nlanes,
 		.welcome = welcome_of(l, l->conn_id) };
-	memcpy(end.fd, l->lane_fd, sizeof(end.fd));
-	err = tcp_receiver_create(&end, conn_p);
-	if (err)
-		return listen_fail(err, &l->addr);
+	memcpy(end_p->fd, l->lane_fd, sizeof(end_p->fd));
 	for (int i = 0; i < l->nlanes; i++)
 		l->lane_fd[i] = -1;
 	l->nlanes = 0;

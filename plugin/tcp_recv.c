@@ -41,6 +41,7 @@ int tcp_receiver_create(const struct tcp_end *end, struct lina_conn **conn_p)
 	for (int cls = 0; cls < LINA_NCLASSES; cls++)
 		lina_link_flow_init(end->link, LINA_DIR_RECV, (enum lina_class)cls, &r->flow[cls]);
 	r->conn.flow = r->flow;
+	r->conn.nflows = LINA_NCLASSES;
 	int err = tcp_conn_init(&r->conn, end);
 	if (err) {
 		free(r);

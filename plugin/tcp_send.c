@@ -49,6 +49,7 @@ int tcp_sender_create(const struct tcp_end *end, struct lina_conn **conn_p)
 		lina_link_flow_init(end->link, LINA_DIR_SEND, (enum lina_class)cls, &s->flow[cls]);
 	}
 	s->conn.flow = s->flow;
+	s->conn.nflows = LINA_NCLASSES;
 	int err = tcp_conn_init(&s->conn, end);
 	if (err) {
 		free(s);

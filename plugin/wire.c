@@ -12,6 +12,7 @@ enum { TYPE_DATA = 0xda, TYPE_EARLY = 0xea, BULK = 0x01 }; /* bulk sets the lowe
 /* Offsets within a handle. */
 enum {
 	H_FAMILY = 6,
+	H_TRANSPORT = 7,
 	H_PORT = 8,
 	H_ADDR = 12,
 	H_SECRET = 28,
@@ -93,6 +94,7 @@ void lina_handle_encode(const struct lina_wire_handle *handle, uint8_t out[LINA_
 		memcpy(out + H_ADDR, &a->in.sin_addr, 4);
 		put_u16(out + H_PORT, ntohs(a->in.sin_port));
 	}
+	out[H_TRANSPORT] = (uint8_t)handle->transport;
 	memcpy(out + H_SECRET, handle->secret, LINA_SECRET_BYTES);
 	put_u32(out + H_CHECK, checksum(out, H_CHECK));
 	put_u64(out + H_TICKET, handle->ticket);
@@ -133,11 +135,13 @@ int lina_handle_decode(const uint8_t in[LINA_HANDLE_BYTES], struct lina_wire_han
 	if (err)
 		return err;
 	if (get_u32(in + H_CHECK) != checksum(in, H_CHECK) || get_u16(in + H_PORT) == 0 ||
+		in[H_TRANSPORT] >= LINA_WIRE_NTRANSPORTS ||
 		!all_zero(in + H_END, LINA_HANDLE_BYTES - H_END))
 		return -EPROTO;
 	err = addr_decode(in, &handle.addr);
 	if (err)
 		return err;
+	handle.transport = (enum lina_wire_transport)in[H_TRANSPORT];
 	memcpy(handle.secret, in + H_SECRET, LINA_SECRET_BYTES);
 	handle.ticket = get_u64(in + H_TICKET);
 	*handle_p = handle;

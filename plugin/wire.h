@@ -44,8 +44,12 @@ union lina_addr {
 	struct sockaddr_in6 in6;
 };
 
+/* What carries the data of a connection. */
+enum lina_wire_transport { LINA_WIRE_TCP, LINA_WIRE_VERBS, LINA_WIRE_NTRANSPORTS };
+
 struct lina_wire_handle {
 	union lina_addr addr; /* where the listener listens */
+	enum lina_wire_transport transport;
 	uint8_t secret[LINA_SECRET_BYTES];
 	uint64_t ticket; /* the connector's own note; 0 as made by the listener */
 };

@@ -35,6 +35,7 @@ static struct lina_wire_handle handle_v6(void)
 		h.addr.in6.sin6_addr.s6_addr[i] = (uint8_t)(0xf0 + i);
 	for (int i = 0; i < LINA_SECRET_BYTES; i++)
 		h.secret[i] = (uint8_t)i;
+	h.transport = LINA_WIRE_VERBS;
 	return h;
 }
 
@@ -53,6 +54,7 @@ static void handle_round_trip(const struct lina_wire_handle *h)
 	else
 		assert_memory_equal(&got.addr.in, &h->addr.in, sizeof(got.addr.in));
 	assert_memory_equal(got.secret, h->secret, LINA_SECRET_BYTES);
+	assert_int_equal(got.transport, h->transport);
 	assert_true(got.ticket == h->ticket);
 }
 
