@@ -15,7 +15,18 @@
 		.initial = (first),                            \
 		.lowest = (low),                               \
 		.highest = (high),                             \
-		.unit = (of) },
+		.unit = (of),                                  \
+		.stand_in = "" },
+#define STAND_IN_ROW(field, var, nccl, first, low, high, of, text) \
+	{ .name = (var),                                           \
+		.kind = LINA_KNOB_INT,                             \
+		.offset = offsetof(struct lina_config, field),     \
+		.help = (text),                                    \
+		.initial = (first),                                \
+		.lowest = (low),                                   \
+		.highest = (high),                                 \
+		.unit = (of),                                      \
+		.stand_in = (nccl) },
 #define TEXT_ROW(field, var, nccl, list, text)                 \
 	{ .name = (var),                                       \
 		.kind = LINA_KNOB_TEXT,                        \
@@ -24,12 +35,13 @@
 		.stand_in = (nccl),                            \
 		.choices = (list) },
 
-static const struct lina_knob knobs[] = { LINA_KNOBS_INT(INT_ROW) LINA_KNOBS_TEXT(TEXT_ROW) };
+static const struct lina_knob knobs[] = { LINA_KNOBS_INT(INT_ROW) LINA_KNOBS_STAND_IN(STAND_IN_ROW)
+		LINA_KNOBS_TEXT(TEXT_ROW) };
 enum { NKNOBS = sizeof(knobs) / sizeof(knobs[0]) };
 
 /* Variables of the programs around the plugin; it must not warn of them. */
 static const char *const others[] = { "LINA_RANK", "LINA_NRANKS", "LINA_RENDEZVOUS", "LINA_HOST",
-	"LINA_CACHE", "LINA_TRANSPORT", "LINA_NCCL_SOURCE" };
+	"LINA_CACHE", "LINA_NCCL_SOURCE" };
 enum { NOTHERS = sizeof(others) / sizeof(others[0]) };
 
 const struct lina_knob *lina_config_knobs(size_t *nknobs_p)
@@ -66,23 +78,36 @@ static const char *env_get(char *const *env, const char *name)
 
 /* --- one value --- */
 
-static int read_int(const struct lina_knob *knob, char *const *env, int *field)
+static int parse_int(const struct lina_knob *knob, const char *name, const char *text, int *field)
 {
-	const char *text = env_get(env, knob->name);
 	char *end;
-	long value;
 
-	if (text == NULL)
-		return 0;
 	errno = 0;
-	value = strtol(text, &end, 10);
+	long value = strtol(text, &end, 10);
 	if (errno != 0 || end == text || *end != '\0' || value < knob->lowest ||
 		value > knob->highest) {
-		lina_warn("%s=%s: must be a whole number from %d to %d (%s)", knob->name, text,
+		lina_warn("%s=%s: must be a whole number from %d to %d (%s)", name, text,
 			knob->lowest, knob->highest, knob->unit);
 		return -EINVAL;
 	}
 	*field = (int)value;
+	return 0;
+}
+
+static const char *stand_in_get(const struct lina_knob *knob, char *const *env)
+{
+	return knob->stand_in[0] != '\0' ? env_get(env, knob->stand_in) : NULL;
+}
+
+static int read_int(const struct lina_knob *knob, char *const *env, int *field)
+{
+	const char *text = env_get(env, knob->name);
+
+	if (text != NULL)
+		return parse_int(knob, knob->name, text, field);
+	text = stand_in_get(knob, env);
+	if (text != NULL && parse_int(knob, knob->stand_in, text, field) != 0)
+		lina_warn("%s is left out", knob->stand_in);
 	return 0;
 }
 
@@ -126,7 +151,7 @@ static int read_text(const struct lina_knob *knob, char *const *env, char *field
 
 	if (text != NULL)
 		return copy_text(knob, knob->name, text, field);
-	text = knob->stand_in[0] != '\0' ? env_get(env, knob->stand_in) : NULL;
+	text = stand_in_get(knob, env);
 	if (text != NULL && copy_text(knob, knob->stand_in, text, field) != 0)
 		lina_warn("%s is left out", knob->stand_in);
 	return 0;

@@ -44,13 +44,50 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 		"memory, what they have to do on a link they share")                        \
 	X(connect_timeout_ms, "LINA_CONNECT_TIMEOUT_MS", 30000, 100, 3600000, "ms",         \
 		"how long a connection may take from the first call until both ends agree") \
+	X(rail_retry_ms, "LINA_RAIL_RETRY_MS", 1000, 10, 3600000, "ms",                     \
+		"RDMA: how long after a rail broke, or could not be used again, it is "     \
+		"tried again")                                                              \
 	X(peer_timeout_ms, "LINA_PEER_TIMEOUT_MS", 30000, 1000, 3600000, "ms",              \
 		"how long a host may stay silent, with not even its kernel answering, "     \
 		"before its connections fail")
 
+/* Whole numbers for which one of NCCL's variables stands in where ours is not set: field, variable,
+ * NCCL's, default, lowest, highest, unit, help. */
+#define LINA_KNOBS_STAND_IN(X)                                                                     \
+	X(gid_index, "LINA_GID_INDEX", "NCCL_IB_GID_INDEX", -1, -1, 255, "(index)",                \
+		"RDMA: the entry of a port's table of addresses to use; -1: the best one there "   \
+		"is")                                                                              \
+	X(roce_version, "LINA_ROCE_VERSION", "NCCL_IB_ROCE_VERSION_NUM", 2, 1, 2, "(version)",     \
+		"RoCE: the version whose addresses are preferred")                                 \
+	X(qp_timeout, "LINA_QP_TIMEOUT", "NCCL_IB_TIMEOUT", 18, 1, 31, "(exponent)",               \
+		"RDMA: a queue pair sends again what is not acknowledged after 4.096 us x 2^this") \
+	X(qp_retries, "LINA_QP_RETRIES", "NCCL_IB_RETRY_CNT", 7, 0, 7, "times",                    \
+		"RDMA: how often it does so before the rail counts as broken")                     \
+	X(latency_sl, "LINA_LATENCY_SL", "NCCL_IB_SL", 0, 0, 15, "(level)",                        \
+		"InfiniBand: service level of latency traffic")                                    \
+	X(bulk_sl, "LINA_BULK_SL", "NCCL_IB_SL", 0, 0, 15, "(level)",                              \
+		"InfiniBand: service level of bulk traffic")                                       \
+	X(latency_tc, "LINA_LATENCY_TC", "NCCL_IB_TC", 0, 0, 255, "(class)",                       \
+		"RoCE: traffic class (the IP header's) of latency traffic")                        \
+	X(bulk_tc, "LINA_BULK_TC", "NCCL_IB_TC", 0, 0, 255, "(class)",                             \
+		"RoCE: traffic class of bulk traffic")                                             \
+	X(relaxed_ordering, "LINA_RELAXED_ORDERING", "NCCL_IB_PCI_RELAXED_ORDERING", 2, 0, 2,      \
+		"(off, on, where offered)",                                                        \
+		"RDMA: whether data may reach memory out of order, which PCI then does faster")
+
 /* Text: field, variable, NCCL's variable that holds where ours is not set ("" = there is none),
  * choices ("" = any text; else separated by spaces), help. The default is no text. */
 #define LINA_KNOBS_TEXT(X)                                                                     \
+	X(transport, "LINA_TRANSPORT", "", "auto verbs tcp",                                   \
+		"what carries the data: RDMA (`verbs`), sockets (`tcp`), or RDMA where there " \
+		"is any (`auto`, also where not set)")                                         \
+	X(hca, "LINA_HCA", "NCCL_IB_HCA", "",                                                  \
+		"RDMA devices to use: name prefixes, each with `:PORT` if need be, separated " \
+		"by commas; `^` in front excludes them, `=` asks for the exact names")         \
+	X(rdma_family, "LINA_RDMA_FAMILY", "NCCL_IB_ADDR_FAMILY", "AF_INET AF_INET6",          \
+		"RoCE: address family that is preferred; AF_INET where not set")               \
+	X(rdma_range, "LINA_RDMA_RANGE", "NCCL_IB_ADDR_RANGE", "",                             \
+		"RoCE: `ADDRESS/BITS` that addresses should lie in")                           \
 	X(ifname, "LINA_IFNAME", "NCCL_SOCKET_IFNAME", "",                                     \
 		"interfaces to use: name prefixes separated by commas; `^` in front excludes " \
 		"them, `=` asks for the exact names")                                          \
@@ -71,6 +108,7 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 struct lina_config {
 #define LINA_KNOB_FIELD(field, ...) int field;
 	LINA_KNOBS_INT(LINA_KNOB_FIELD)
+	LINA_KNOBS_STAND_IN(LINA_KNOB_FIELD)
 #undef LINA_KNOB_FIELD
 #define LINA_KNOB_FIELD(field, ...) char field[LINA_CONFIG_TEXT_BYTES];
 	LINA_KNOBS_TEXT(LINA_KNOB_FIELD)
@@ -87,7 +125,7 @@ struct lina_knob {
 	const char *help;
 	int initial, lowest, highest; /* LINA_KNOB_INT */
 	const char *unit;             /* LINA_KNOB_INT */
-	const char *stand_in;         /* LINA_KNOB_TEXT: NCCL's variable, or "" */
+	const char *stand_in;         /* NCCL's variable, or "" */
 	const char *choices;          /* LINA_KNOB_TEXT */
 };
 

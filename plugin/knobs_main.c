@@ -8,8 +8,11 @@
 
 static void print_int(const struct lina_knob *knob)
 {
-	(void)printf("| `%s` | %d | %d to %d %s | %s |\n", knob->name, knob->initial, knob->lowest,
-		knob->highest, knob->unit, knob->help);
+	(void)printf("| `%s` | ", knob->name);
+	if (knob->stand_in[0] != '\0')
+		(void)printf("`%s`, ", knob->stand_in);
+	(void)printf("%d | %d to %d %s | %s |\n", knob->initial, knob->lowest, knob->highest,
+		knob->unit, knob->help);
 }
 
 static void print_text(const struct lina_knob *knob)

@@ -187,6 +187,22 @@ static void bad_value_of_nccls_is_left_out(void **state)
 	assert_non_null(strstr(lines[1], "NCCL_SOCKET_FAMILY is left out"));
 }
 
+static void nccls_number_stands_in(void **state)
+{
+	struct lina_config config = untouched();
+
+	(void)state;
+	assert_int_equal(READ(&config, "NCCL_IB_TIMEOUT=22", "NCCL_IB_SL=3", "LINA_BULK_SL=1",
+				 "NCCL_IB_RETRY_CNT=8"),
+		0);
+	assert_int_equal(config.qp_timeout, 22);
+	assert_int_equal(config.latency_sl, 3);
+	assert_int_equal(config.bulk_sl, 1);
+	assert_int_equal(config.qp_retries, 7);
+	assert_non_null(strstr(lines[0], "NCCL_IB_RETRY_CNT=8"));
+	assert_int_equal(config.gid_index, -1);
+}
+
 static void long_text_is_refused(void **state)
 {
 	struct lina_config config = untouched();
@@ -240,7 +256,7 @@ static void other_programs_variables_are_not(void **state)
 
 	(void)state;
 	assert_int_equal(READ(&config, "LINA_RANK=0", "LINA_NRANKS=2", "LINA_RENDEZVOUS=x",
-				 "LINA_HOST=h0", "LINA_CACHE=/tmp", "LINA_TRANSPORT=tcp"),
+				 "LINA_HOST=h0", "LINA_CACHE=/tmp"),
 		0);
 	assert_int_equal(nlines, 0);
 }
@@ -257,8 +273,10 @@ static void rows_are_whole(void **state)
 		assert_memory_equal(knobs[i].name, "LINA_", 5);
 		assert_true(strlen(knobs[i].help) > 10);
 		if (knobs[i].kind == LINA_KNOB_INT) {
-			assert_in_range(knobs[i].initial, knobs[i].lowest, knobs[i].highest);
+			assert_true(knobs[i].initial >= knobs[i].lowest);
+			assert_true(knobs[i].initial <= knobs[i].highest);
 			assert_true(knobs[i].unit[0] != '\0');
+			assert_non_null(knobs[i].stand_in);
 		} else {
 			assert_non_null(knobs[i].stand_in);
 			assert_non_null(knobs[i].choices);
@@ -280,6 +298,7 @@ int main(void)
 		cmocka_unit_test(choices_are_whole_words),
 		cmocka_unit_test(nccls_variable_stands_in),
 		cmocka_unit_test(bad_value_of_nccls_is_left_out),
+		cmocka_unit_test(nccls_number_stands_in),
 		cmocka_unit_test(long_text_is_refused),
 		cmocka_unit_test(unknown_name_is_warned_of),
 		cmocka_unit_test(very_long_unknown_name_is_survived),
