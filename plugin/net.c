@@ -32,6 +32,21 @@ static struct {
 	struct lina_transport *transport;
 } process = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* RDMA where there is any, if not one of them is asked for by name. */
+static int transport_open(void)
+{
+	const char *wanted = process.config.transport;
+	int err = -ENODEV;
+
+	process.ops = &lina_verbs_ops;
+	if (strcmp(wanted, "tcp") != 0)
+		err = process.ops->open(&process.config, &process.transport);
+	if (err != -ENODEV || strcmp(wanted, "verbs") == 0)
+		return err;
+	process.ops = &lina_tcp_ops;
+	return process.ops->open(&process.config, &process.transport);
+}
+
 static int process_open(void)
 {
 	int err = lina_config_read(environ, &process.config);
@@ -40,13 +55,10 @@ static int process_open(void)
 	if (err)
 		return err;
 	lina_watch_open(&process.config);
-	err = lina_tcp_ops.open(&process.config, &process.transport);
-	if (err) {
+	err = transport_open();
+	if (err)
 		lina_watch_close();
-		return err;
-	}
-	process.ops = &lina_tcp_ops;
-	return 0;
+	return err;
 }
 
 static int process_get(void)
@@ -149,6 +161,18 @@ int lina_net_props_get(int dev, struct lina_net_props *props_p)
 		return err;
 	process.ops->props(process.transport, dev, props_p);
 	return 0;
+}
+
+int lina_net_merge(int ndevs, const int *devs, int *dev_p)
+{
+	int err = dev_check(0);
+	if (err)
+		return err;
+	if (!process.ops->merge) {
+		lina_info("devices of transport %s cannot be merged", process.ops->name);
+		return -EINVAL;
+	}
+	return process.ops->merge(process.transport, ndevs, devs, dev_p);
 }
 
 int lina_net_attr_set(struct lina_net *net, const struct lina_net_attr *attr)

@@ -93,6 +93,10 @@ int lina_net_count(int *ndev_p);
 /* -EINVAL: no device dev. */
 int lina_net_props_get(int dev, struct lina_net_props *props_p);
 
+/* Makes one device of ndevs, whose numbers are at devs; it has the next number, and lasts as long
+ * as they do. -EINVAL (logged): the transport, or these devices, cannot be merged. */
+int lina_net_merge(int ndevs, const int *devs, int *dev_p);
+
 /* Latched for the calling thread until its next call. */
 int lina_net_attr_set(struct lina_net *net, const struct lina_net_attr *attr);
 

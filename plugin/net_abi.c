@@ -353,6 +353,18 @@ static ncclResult_t devices_v11(int *ndev)
 	return lina_nccl_result(lina_net_count(ndev));
 }
 
+/* --- devices made of several, from v9 on: the structs differ in their room --- */
+
+#define DEFINE_MERGE(v)                                                                  \
+	static ncclResult_t merge_##v(int *dev, ncclNetVDeviceProps_##v##_t *props)      \
+	{                                                                                \
+		return lina_nccl_result(lina_net_merge(props->ndevs, props->devs, dev)); \
+	}
+DEFINE_MERGE(v9)
+DEFINE_MERGE(v10)
+DEFINE_MERGE(v11)
+DEFINE_MERGE(v12)
+
 static ncclResult_t listen_v11(void *net, int dev, void *handle, void **out)
 {
 	struct lina_listener *listener = NULL;
@@ -411,7 +423,7 @@ const ncclNet_v9_t ncclNetPlugin_v9 = {
 	.connect = connect_v8,
 	.isend = send_v9,
 	.irecv = recv_v9,
-	.makeVDevice = NULL,
+	.makeVDevice = merge_v9,
 };
 
 const ncclNet_v10_t ncclNetPlugin_v10 = {
@@ -423,7 +435,7 @@ const ncclNet_v10_t ncclNetPlugin_v10 = {
 	.connect = connect_v10,
 	.isend = send_v10,
 	.irecv = recv_v10,
-	.makeVDevice = NULL,
+	.makeVDevice = merge_v10,
 };
 
 const ncclNet_v11_t ncclNetPlugin_v11 = {
@@ -435,7 +447,7 @@ const ncclNet_v11_t ncclNetPlugin_v11 = {
 	.connect = connect_v11,
 	.isend = send_v10,
 	.irecv = recv_v10,
-	.makeVDevice = NULL,
+	.makeVDevice = merge_v11,
 	.finalize = finalize_v11,
 	.setNetAttr = set_attr_v11,
 };
@@ -449,7 +461,7 @@ const ncclNet_v12_t ncclNetPlugin_v12 = {
 	.connect = connect_v11,
 	.isend = send_v10,
 	.irecv = recv_v10,
-	.makeVDevice = NULL,
+	.makeVDevice = merge_v12,
 	.finalize = finalize_v11,
 	.setNetAttr = set_attr_v12,
 };

@@ -60,10 +60,13 @@ struct lina_request {
 struct lina_transport_ops {
 	const char *name;
 
-	/* Finds the devices. config lives until close. -ENODEV: none. */
+	/* Finds the devices. config lives until close. -ENODEV: none (it has been said why). */
 	int (*open)(const struct lina_config *config, struct lina_transport **transport_p);
 	void (*close)(struct lina_transport *transport);
 	int (*count)(const struct lina_transport *transport);
+	/* Makes one device of ndevs with one port each, numbers at devs; NULL: not possible. May be
+	 * called while others use the transport. -EINVAL (logged). */
+	int (*merge)(struct lina_transport *transport, int ndevs, const int *devs, int *dev_p);
 	void (*props)(
 		const struct lina_transport *transport, int dev, struct lina_net_props *props_p);
 
@@ -94,6 +97,6 @@ struct lina_transport_ops {
 	int (*test)(struct lina_request *request, int *done_p, int *bytes_p);
 };
 
-extern const struct lina_transport_ops lina_tcp_ops;
+extern const struct lina_transport_ops lina_tcp_ops, lina_verbs_ops;
 
 #endif

@@ -51,6 +51,13 @@ static void pci_path_read(const char *dir, struct lina_nic *nic)
 		nic->pci_path[0] = '\0';
 }
 
+void lina_nic_read_dir(const char *dir, struct lina_nic *nic_p)
+{
+	nic_p->speed_mbps = 0;
+	pci_path_read(dir, nic_p);
+	nic_p->numa_node = nic_p->pci_path[0] ? number_read(nic_p->pci_path, "numa_node", -1) : -1;
+}
+
 int lina_nic_read(const char *sysfs_root, const char *name, struct lina_nic *nic_p)
 {
 	char class_net[PATH_MAX], dir[PATH_MAX];
@@ -63,9 +70,8 @@ int lina_nic_read(const char *sysfs_root, const char *name, struct lina_nic *nic
 	err = path_join(dir, class_net, name);
 	if (err)
 		return err;
+	lina_nic_read_dir(dir, nic_p);
 	int speed = number_read(dir, "speed", 0);
 	nic_p->speed_mbps = speed > 0 ? speed : 0;
-	pci_path_read(dir, nic_p);
-	nic_p->numa_node = nic_p->pci_path[0] ? number_read(nic_p->pci_path, "numa_node", -1) : -1;
 	return 0;
 }

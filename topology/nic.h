@@ -17,4 +17,8 @@ struct lina_nic {
  * no error. -EINVAL: name is empty or has a slash; -ENAMETOOLONG. */
 int lina_nic_read(const char *sysfs_root, const char *name, struct lina_nic *nic_p);
 
+/* The same of any device that has a directory in sysfs, as an RDMA device; without its speed, which
+ * is unknown. A directory that is not there has no facts. */
+void lina_nic_read_dir(const char *dir, struct lina_nic *nic_p);
+
 #endif

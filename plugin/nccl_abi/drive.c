@@ -333,6 +333,38 @@ ncclResult_t drive_set_attr(const struct drive *drive, void *ctx, ncclNetAttr_v1
 	}
 }
 
+#define DEFINE_MERGE(v, V)                                                                 \
+	static ncclResult_t merge_##v(                                                     \
+		const struct drive *drive, int *dev, int ndevs, const int *devs)           \
+	{                                                                                  \
+		ncclNetVDeviceProps_##v##_t props = { .ndevs = ndevs };                    \
+                                                                                           \
+		if (ndevs < 0 || (size_t)ndevs > sizeof(props.devs) / sizeof(*props.devs)) \
+			return ncclInvalidUsage;                                           \
+		memcpy(props.devs, devs, (size_t)ndevs * sizeof(*devs));                   \
+		return V(drive)->makeVDevice(dev, &props);                                 \
+	}
+DEFINE_MERGE(v9, V9)
+DEFINE_MERGE(v10, V10)
+DEFINE_MERGE(v11, V11)
+DEFINE_MERGE(v12, V12)
+
+ncclResult_t drive_merge(const struct drive *drive, int *dev, int ndevs, const int *devs)
+{
+	switch (drive->version) {
+	case 9:
+		return merge_v9(drive, dev, ndevs, devs);
+	case 10:
+		return merge_v10(drive, dev, ndevs, devs);
+	case 11:
+		return merge_v11(drive, dev, ndevs, devs);
+	case 12:
+		return merge_v12(drive, dev, ndevs, devs);
+	default:
+		return ncclInvalidUsage;
+	}
+}
+
 #define NEEDED(t)                                                                              \
 	((t)->init && (t)->devices && (t)->getProperties && (t)->listen && (t)->connect &&     \
 		(t)->accept && (t)->regMr && (t)->regMrDmaBuf && (t)->deregMr && (t)->isend && \
@@ -350,19 +382,19 @@ struct drive_slots drive_slots(const struct drive *drive)
 		break;
 	case 9:
 		slots.needed = NEEDED(V9(drive));
-		slots.optional = slots.optional || V9(drive)->makeVDevice;
+		slots.needed = slots.needed && V9(drive)->makeVDevice;
 		break;
 	case 10:
 		slots.needed = NEEDED(V10(drive));
-		slots.optional = slots.optional || V10(drive)->makeVDevice;
+		slots.needed = slots.needed && V10(drive)->makeVDevice;
 		break;
 	case 11:
 		slots.needed = NEEDED(V11(drive)) && V11(drive)->finalize && V11(drive)->setNetAttr;
-		slots.optional = slots.optional || V11(drive)->makeVDevice;
+		slots.needed = slots.needed && V11(drive)->makeVDevice;
 		break;
 	default:
 		slots.needed = NEEDED(V12(drive)) && V12(drive)->finalize && V12(drive)->setNetAttr;
-		slots.optional = slots.optional || V12(drive)->makeVDevice;
+		slots.needed = slots.needed && V12(drive)->makeVDevice;
 		break;
 	}
 	return slots;

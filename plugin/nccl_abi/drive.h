@@ -83,12 +83,16 @@ ncclResult_t drive_close_listen(const struct drive *drive, void *listener);
 /* From v11 on; ncclInvalidUsage before. */
 ncclResult_t drive_set_attr(const struct drive *drive, void *ctx, ncclNetAttr_v12_t *attr);
 
+/* makeVDevice, from v9 on; ncclInvalidUsage before, and for more devices than the ABI has room for.
+ */
+ncclResult_t drive_merge(const struct drive *drive, int *dev, int ndevs, const int *devs);
+
 /* Slots as pointers, to see which are there: NULL where the table has NULL or the ABI no such slot.
  */
 struct drive_slots {
 	const char *name;
 	bool needed;   /* every slot that NCCL calls without looking is there */
-	bool optional; /* getDeviceMr, irecvConsumed or makeVDevice is there */
+	bool optional; /* getDeviceMr or irecvConsumed is there */
 };
 struct drive_slots drive_slots(const struct drive *drive);
 

@@ -327,6 +327,23 @@ static void plain_device_has_plain_properties(void **state)
 	assert_int_equal(ndamaged, 0);
 }
 
+static void devices_are_merged(void **state)
+{
+	const int devs[] = { 3, 1, 2, 0 };
+	int dev = -1;
+
+	(void)state;
+	rec.ndev = 7;
+	assert_int_equal(drive_merge(&drive, &dev, 4, devs), ncclSuccess);
+	assert_int_equal(rec.call, REC_MERGE);
+	assert_int_equal(rec.n, 4);
+	assert_memory_equal(rec.devs, devs, sizeof(devs));
+	assert_int_equal(dev, 7);
+	rec.result = -EINVAL;
+	assert_int_equal(drive_merge(&drive, &dev, 1, devs), ncclInvalidArgument);
+	assert_int_equal(dev, 7);
+}
+
 const struct contract contract_contexts[] = {
 	CONTRACT_LOADED(table_is_whole),
 	CONTRACT_LOADED(init_says_all),
@@ -342,6 +359,7 @@ const struct contract contract_contexts[] = {
 	CONTRACT_LOADED(exit_of_the_process_closes_nothing),
 	CONTRACT_READY(devices_are_counted),
 	CONTRACT_READY(properties_are_told_field_by_field),
+	CONTRACT_READY_OF(devices_are_merged, 9, 12),
 	CONTRACT_READY(plain_device_has_plain_properties),
 };
 const size_t contract_ncontexts = sizeof(contract_contexts) / sizeof(contract_contexts[0]);

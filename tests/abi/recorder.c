@@ -81,6 +81,16 @@ int lina_net_props_get(int dev, struct lina_net_props *props_p)
 	return note(REC_PROPS, NULL);
 }
 
+int lina_net_merge(int ndevs, const int *devs, int *dev_p)
+{
+	rec.n = ndevs;
+	for (int i = 0; i < ndevs && i < LINA_VDEV_MAX; i++)
+		rec.devs[i] = devs[i];
+	if (rec.result == 0)
+		*dev_p = rec.ndev;
+	return note(REC_MERGE, NULL);
+}
+
 int lina_net_attr_set(struct lina_net *net, const struct lina_net_attr *attr)
 {
 	rec.attr = *attr;

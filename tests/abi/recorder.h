@@ -15,6 +15,7 @@ enum recorded {
 	REC_CLOSE,
 	REC_COUNT,
 	REC_PROPS,
+	REC_MERGE,
 	REC_ATTR,
 	REC_LISTEN,
 	REC_CONNECT,
@@ -36,11 +37,11 @@ extern char rec_objects[REC_NOBJECTS];
 
 struct recorder {
 	/* Told by the test. */
-	int result;                                        /* of every call but open and close */
-	int open_result;                                   /* of lina_net_open */
-	void *made;                                        /* what a call makes if result is 0 */
-	int ndev;                                          /* of lina_net_count */
-	struct lina_net_props props;                       /* of lina_net_props_get */
+	int result;                  /* of every call but open and close */
+	int open_result;             /* of lina_net_open */
+	void *made;                  /* what a call makes if result is 0 */
+	int ndev;                    /* of lina_net_count and lina_net_merge */
+	struct lina_net_props props; /* of lina_net_props_get */
 	int done, test_bytes[LINA_RECVS_MAX], ntest_bytes; /* of lina_net_test */
 	int close_fd; /* gets a byte when a context is closed; -1: none */
 
@@ -58,7 +59,7 @@ struct recorder {
 	struct lina_net_attr attr;
 	void *datas[LINA_RECVS_MAX], *mrs[LINA_RECVS_MAX], *profiles[LINA_RECVS_MAX];
 	size_t sizes[LINA_RECVS_MAX];
-	int tags[LINA_RECVS_MAX];
+	int tags[LINA_RECVS_MAX], devs[LINA_VDEV_MAX];
 	bool has_profiles, has_bytes;
 };
 extern struct recorder rec;

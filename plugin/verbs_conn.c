@@ -1,0 +1,281 @@
+#include "plugin/verbs_conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "plugin/log.h"
+#include "plugin/sock.h"
+
+enum {
+	PAGE_BYTES = 4096,
+	LOOK_IDLE_TESTS = 64, /* tests without progress between two looks at peer and ports */
+};
+/* How long what the peer received before it closed may take to complete here. */
+static const uint64_t gone_grace_ns = 200000000;
+
+/* --- from nothing to connected --- */
+
+static int control_make(struct verbs_conn *c)
+{
+	size_t bytes = (sizeof(*c->control) + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+
+	c->control =
+		aligned_alloc(PAGE_BYTES, bytes); /* pages of its own: a fork takes none away */
+	if (!c->control) {
+		lina_warn("no memory for a connection");
+		return -ENOMEM;
+	}
+	memset(c->control, 0, bytes);
+	return 0;
+}
+
+static int own_info(struct verbs_rail *rail)
+{
+	const struct verbs_port *port = rail->port;
+
+	rail->own = (struct verbs_rail_info){
+		.lid = port->attr.lid,
+		.mtu = (uint8_t)port->attr.active_mtu,
+		.is_ethernet = port->attr.link_layer == IBV_LINK_LAYER_ETHERNET,
+		.rkey = rail->control_mr->rkey,
+	};
+	memcpy(rail->own.gid, port->gid.raw, sizeof(rail->own.gid));
+	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
+		uint32_t psn;
+		if (getrandom(&psn, sizeof(psn), 0) != sizeof(psn))
+			return -EIO;
+		rail->own.qpn[cls] = rail->qp[cls].qp->qp_num;
+		rail->own.psn[cls] = psn & 0xffffff;
+	}
+	return 0;
+}
+
+int verbs_conn_open(struct verbs_conn *c, struct lina_transport *transport,
+	const struct verbs_nic *nic, enum lina_dir dir)
+{
+	unsigned access = IBV_ACCESS_LOCAL_WRITE;
+
+	c->transport = transport;
+	c->verbs = transport->hcas.verbs;
+	c->sock.config = transport->config;
+	c->doing = dir == LINA_DIR_SEND ? "sending to" : "receiving from";
+	if (dir == LINA_DIR_SEND) /* the receiver writes to it */
+		access |= IBV_ACCESS_REMOTE_WRITE;
+	c->sock.flow = c->flow;
+	int err = control_make(c);
+	for (int i = 0; i < nic->nports && !err; i++) {
+		struct verbs_rail *rail = &c->rail[i];
+		rail->port = nic->port[i];
+		rail->flow = &c->flow[(size_t)i * LINA_NCLASSES];
+		for (int cls = 0; cls < LINA_NCLASSES; cls++)
+			lina_link_flow_init(
+				rail->port->link, dir, (enum lina_class)cls, &rail->flow[cls]);
+		c->sock.nflows += LINA_NCLASSES;
+		c->nrails++;
+		err = verbs_rail_open(c, rail, access);
+		if (!err)
+			err = own_info(rail);
+	}
+	return err;
+}
+
+static void rails_close(struct verbs_conn *c)
+{
+	for (int i = 0; i < c->nrails; i++)
+		verbs_rail_close(c, &c->rail[i]);
+}
+
+void verbs_conn_close(struct verbs_conn *c)
+{
+	tcp_conn_flows_drop(&c->sock);
+	rails_close(c);
+	tcp_conn_close_lanes(&c->sock);
+	free(c->control);
+	free(c);
+}
+
+void verbs_conn_info(const struct verbs_conn *c, struct verbs_info *info_p)
+{
+	*info_p = (struct verbs_info){ .nrails = c->nrails, .control = (uintptr_t)c->control };
+	for (int i = 0; i < c->nrails; i++)
+		info_p->rail[i] = c->rail[i].own;
+}
+
+/* Rails pair up in their order; what one end has more is left idle. */
+static void rails_fit(struct verbs_conn *c, int nrails)
+{
+	if (nrails != c->nrails)
+		lina_info("the peer has %d ports where this end has %d: the smaller number is used",
+			nrails, c->nrails);
+	while (c->nrails > nrails)
+		verbs_rail_close(c, &c->rail[--c->nrails]);
+	c->sock.nflows = c->nrails * LINA_NCLASSES;
+}
+
+int verbs_conn_connect(struct verbs_conn *c, const struct verbs_info *info)
+{
+	char text[VERBS_ERROR_BYTES];
+	int err = 0;
+
+	rails_fit(c, info->nrails);
+	c->peer_control = info->control;
+	for (int i = 0; i < c->nrails && !err; i++) {
+		struct verbs_rail *rail = &c->rail[i];
+		rail->peer = info->rail[i];
+		if (rail->peer.is_ethernet != rail->own.is_ethernet) {
+			lina_warn("%s is %s and the peer's port is not", rail->port->name,
+				rail->own.is_ethernet ? "RoCE" : "InfiniBand");
+			return -EPROTO;
+		}
+		err = verbs_rail_connect(c, rail);
+		if (err)
+			lina_warn("%s", verbs_error(rail->port->device, err,
+						"a queue pair does not connect", text));
+	}
+	return err;
+}
+
+/* --- the end --- */
+
+/* A queue pair that is gone touches no memory any more. */
+int verbs_conn_fail(struct verbs_conn *c, int err, const char *why)
+{
+	if (why)
+		(void)tcp_conn_fail_why(&c->sock, err, c->doing, why);
+	else
+		(void)tcp_conn_fail(&c->sock, err, c->doing);
+	rails_close(c);
+	return c->sock.err;
+}
+
+int verbs_first_up(const struct verbs_conn *c)
+{
+	for (int i = 0; i < c->nrails; i++)
+		if (c->rail[i].state == VERBS_UP)
+			return i;
+	return -1;
+}
+
+/* --- nothing moves --- */
+
+static int ports_look(struct verbs_conn *c, uint64_t now_ns)
+{
+	int err = 0;
+
+	for (int i = 0; i < c->nrails && !err; i++) {
+		struct verbs_rail *rail = &c->rail[i];
+		verbs_device_events(rail->port->device, now_ns);
+		/* Where there is no other rail, the link may come back before the retries end. */
+		bool wait = c->nrails == 1 && !rail->port->device->gone;
+		if (rail->state == VERBS_UP && !wait && verbs_port_is_down(rail->port))
+			err = verbs_rail_break(c, rail,
+				rail->port->device->gone ? "the device was removed"
+							 : "the port has no link");
+	}
+	return err;
+}
+
+static bool below_any(const struct verbs_conn *c)
+{
+	for (int i = 0; i < c->nrails; i++)
+		for (int cls = 0; cls < LINA_NCLASSES; cls++)
+			if (c->rail[i].qp[cls].posted != c->rail[i].qp[cls].completed)
+				return true;
+	return false;
+}
+
+/* What the peer sent before it closed is here, since its requests had completed; so is what says
+ * that it has got ours, but for what is on its way. */
+static int gone_check(struct verbs_conn *c, uint64_t now_ns)
+{
+	if (!c->gone_ns || (below_any(c) && now_ns - c->gone_ns < gone_grace_ns))
+		return 0;
+	return verbs_conn_fail(c, -ESHUTDOWN, NULL);
+}
+
+int verbs_conn_idle(struct verbs_conn *c)
+{
+	int err = tcp_conn_idle(&c->sock);
+	if (err)
+		return verbs_conn_fail(c, err, NULL);
+	if (!c->nbroken && !c->gone_ns && c->sock.idle % LOOK_IDLE_TESTS != 1)
+		return 0;
+	uint64_t now_ns = tcp_now_ns();
+	err = gone_check(c, now_ns);
+	if (!err)
+		err = verbs_rails_tend(c);
+	return err ? err : ports_look(c, now_ns);
+}
+
+/* --- memory of NCCL --- */
+
+static int type_check(const struct verbs_conn *c, int type, int fd)
+{
+	bool peer = c->transport->has_peer_memory || fd >= 0;
+
+	if (type == LINA_PTR_HOST || (type == LINA_PTR_CUDA && peer))
+		return 0;
+	lina_warn("memory of type %d cannot be registered%s", type,
+		type == LINA_PTR_CUDA ? ": no driver on this host makes GPU memory known to the "
+					"NIC (nvidia_peermem)"
+				      : "");
+	return -EINVAL;
+}
+
+int verbs_dereg(struct lina_conn *conn, struct lina_mr *lina_mr)
+{
+	struct verbs_mr *mr = (struct verbs_mr *)lina_mr;
+	int err = 0;
+
+	(void)conn;
+	for (int i = 0; i < mr->n; i++) {
+		int one = verbs_mr_put(mr->device[i], mr->mr[i]);
+		err = err ? err : one;
+	}
+	free(mr);
+	return err;
+}
+
+int verbs_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset, int fd,
+	struct lina_mr **mr_p)
+{
+	struct verbs_conn *c = (struct verbs_conn *)conn;
+
+	int err = type_check(c, type, fd);
+	if (err)
+		return err;
+	if (!data && bytes) {
+		lina_warn("registration of %zu bytes at NULL", bytes);
+		return -EINVAL;
+	}
+	struct verbs_mr *mr = calloc(1, sizeof(*mr));
+	if (!mr) {
+		lina_warn("no memory for a registration");
+		return -ENOMEM;
+	}
+	mr->range = (struct tcp_mr){ .data = data, .bytes = bytes };
+	mr->type = type;
+	for (int i = 0; i < c->nrails && bytes && !err; i++) {
+		mr->device[i] = c->rail[i].port->device;
+		err = verbs_mr_get(mr->device[i], data, bytes, offset, fd,
+			c->sock.config->relaxed_ordering != 0, &mr->mr[i]);
+		mr->n += !err;
+	}
+	if (err) {
+		(void)verbs_dereg(conn, &mr->range.base);
+		return err;
+	}
+	*mr_p = &mr->range.base;
+	return 0;
+}
+
+int verbs_mr_check(const struct lina_mr *mr, const void *data, size_t bytes)
+{
+	if (bytes && !mr) {
+		lina_warn("transfer of %zu bytes at %p, which is not registered", bytes, data);
+		return -EINVAL;
+	}
+	return tcp_mr_check(mr, data, bytes);
+}

@@ -1,0 +1,237 @@
+/*
+ * The verbs transport, shared by its files:
+ *   verbs_transport.c  devices as NCCL sees them, and the table of functions
+ *   verbs_dev.h        RDMA devices, ports, memory (verbs_dev.c, verbs_mr.c)
+ *   verbs_wire.h       what the ends tell each other
+ *   verbs_setup.c      how a connection comes up, over the socket that tcp_meet.h gives
+ *   verbs_conn.c       what both ends have in common
+ *   verbs_qp.c         queue pairs: what is posted on them and what completes
+ *   verbs_rail.c       rails that break and come back
+ *   verbs_send.c       the sending end
+ *   verbs_match.c      the sending end: credits and what they are for
+ *   verbs_recv.c       the receiving end
+ *
+ * A connection has a rail for each port of its device, and a rail a queue pair for each class of
+ * traffic, so that latency messages never wait behind bulk in a NIC. Data moves only against
+ * credit: the receiver writes the address of each buffer into the sender's control memory, and the
+ * sender writes data to it. Immediates say how far it is. Bulk needs a grant of its rail besides, a
+ * number in the control memory.
+ *
+ * A message is one part, or a part for each rail. A part is cut into chunks; each goes to its end.
+ * What a queue pair has not completed when its rail breaks is sent again on another, once both ends
+ * have seen that nothing more comes in on the broken one and the receiver has said what has.
+ */
+#ifndef LINA_PLUGIN_VERBS_CONN_H
+#define LINA_PLUGIN_VERBS_CONN_H
+
+#include "plugin/tcp_meet.h"
+#include "plugin/verbs_dev.h"
+#include "plugin/verbs_wire.h"
+
+enum {
+	VERBS_SENDS = 256,      /* work requests of a queue pair that have not completed, at most */
+	VERBS_RECVS = 512,      /* the same of immediates to come */
+	VERBS_INLINE_BYTES = 64 /* what a queue pair is asked to take along with the request */
+};
+
+struct verbs_part;
+
+/* A work request that was posted and has not completed. */
+struct verbs_piece {
+	struct verbs_part *part; /* NULL: of control memory */
+	uint64_t offset;         /* in the message */
+	uint32_t bytes;
+	bool has_imm;
+	enum verbs_imm_kind kind; /* has_imm */
+};
+
+struct verbs_qp {
+	struct ibv_qp *qp; /* NULL: none */
+	enum lina_class cls;
+	uint32_t nsends, nrecvs;    /* that may be posted; powers of two */
+	uint32_t inline_bytes;      /* that a request may carry */
+	struct verbs_piece *piece;  /* [nsends]: request number i at i % nsends */
+	uint32_t posted, completed; /* requests of this life; wrap */
+	uint32_t unsignalled;       /* the last of these */
+	uint32_t imms_completed;    /* immediates among those completed */
+	uint32_t unreported;        /* bytes posted since the last immediate */
+	uint64_t below_bytes;       /* posted and not completed */
+	uint32_t recvs;             /* posted for immediates to come */
+	uint32_t imms_in;           /* immediates that came in this life */
+};
+
+enum verbs_rail_state {
+	VERBS_UP,
+	VERBS_ENDING, /* its queue pairs take nothing any more; what they took is looked at */
+	VERBS_ENDED,  /* the peer has been told, and has not said the same */
+	VERBS_DOWN,
+	VERBS_RISING, /* the peer has been asked, or has to say go */
+};
+
+struct verbs_rail {
+	struct verbs_port *port;
+	struct ibv_cq *cq;
+	struct ibv_mr *control_mr;
+	struct verbs_qp qp[LINA_NCLASSES];
+	struct lina_link_flow *flow; /* [LINA_NCLASSES], among the connection's */
+	enum verbs_rail_state state;
+	uint32_t life;     /* how often it was connected before */
+	uint64_t since_ns; /* of state; not for VERBS_UP */
+	bool peer_ended;   /* the peer has said so, and: */
+	uint32_t peer_imms[LINA_NCLASSES];
+	struct verbs_rail_info own, peer;
+};
+
+enum { VERBS_NOTES_MAX = 4 * VERBS_RAILS_MAX };
+
+struct verbs_conn {
+	struct tcp_conn sock;
+	struct lina_transport *transport;
+	const struct lina_verbs *verbs;
+	const char *doing; /* for messages: "sending to", "receiving from" */
+	struct verbs_control *control;
+	uint64_t peer_control; /* its address */
+	int nrails;            /* that both ends have */
+	int nbroken;           /* of these, that are not up */
+	struct verbs_rail rail[VERBS_RAILS_MAX];
+	struct lina_link_flow flow[VERBS_RAILS_MAX * LINA_NCLASSES];
+	uint64_t gone_ns; /* when the peer was found to have closed its socket; 0: it has not */
+	/* Notes in and out, whole and in part. */
+	size_t heard, told_from, told_until;
+	uint8_t hear[VERBS_NOTE_BYTES], tell[VERBS_NOTES_MAX * VERBS_NOTE_BYTES];
+	/* Of its end. */
+	void (*piece_done)(struct verbs_conn *conn, struct verbs_rail *rail, struct verbs_qp *qp,
+		const struct verbs_piece *piece);
+	int (*imm_take)(struct verbs_conn *conn, struct verbs_rail *rail, struct verbs_qp *qp,
+		uint32_t imm);
+	/* The rail has ended at both ends: what it did not deliver is to go on others. */
+	int (*rail_ended)(struct verbs_conn *conn, struct verbs_rail *rail);
+	void (*rail_up)(struct verbs_conn *conn, struct verbs_rail *rail);
+};
+
+/* --- both ends --- */
+
+/* Makes the queue pairs and the control memory of an end on nic, before its sockets. 0, or what
+ * could not be made (logged; close it even so). */
+int verbs_conn_open(struct verbs_conn *conn, struct lina_transport *transport,
+	const struct verbs_nic *nic, enum lina_dir dir);
+/* Gives all back, sockets too, and frees it. From any state. */
+void verbs_conn_close(struct verbs_conn *conn);
+void verbs_conn_info(const struct verbs_conn *conn, struct verbs_info *info_p);
+/* Connects to the peer with info. -EPROTO: they do not fit each other (logged). */
+int verbs_conn_connect(struct verbs_conn *conn, const struct verbs_info *info);
+
+/* Makes conn fail, if it has not: nothing on it touches memory of NCCL any more. why NULL: as err
+ * says. Returns the connection's error. */
+int verbs_conn_fail(struct verbs_conn *conn, int err, const char *why);
+
+/* For a test that moved nothing: looks after the peer and the rails now and then. */
+int verbs_conn_idle(struct verbs_conn *conn);
+
+/* The first rail that is up; there is one as long as the connection has not failed, or -1. */
+int verbs_first_up(const struct verbs_conn *conn);
+
+struct verbs_mr {
+	struct tcp_mr range; /* first */
+	int type;
+	int n;
+	struct ibv_mr *mr[VERBS_RAILS_MAX]; /* [n], of each rail */
+	struct verbs_device *device[VERBS_RAILS_MAX];
+};
+
+int verbs_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset, int fd,
+	struct lina_mr **mr_p);
+int verbs_dereg(struct lina_conn *conn, struct lina_mr *mr);
+/* As tcp_mr_check; bytes need a registration. */
+int verbs_mr_check(const struct lina_mr *mr, const void *data, size_t bytes);
+
+/* --- queue pairs (verbs_qp.c) --- */
+
+int verbs_rail_open(struct verbs_conn *conn, struct verbs_rail *rail, unsigned control_access);
+void verbs_rail_close(struct verbs_conn *conn, struct verbs_rail *rail);
+/* From reset to init; from init to ready to send. */
+int verbs_rail_init(struct verbs_conn *conn, struct verbs_rail *rail);
+int verbs_rail_connect(struct verbs_conn *conn, struct verbs_rail *rail);
+/* What was posted completes with an error, what arrives is refused. */
+void verbs_rail_stop(struct verbs_conn *conn, struct verbs_rail *rail);
+int verbs_rail_reset(struct verbs_conn *conn, struct verbs_rail *rail);
+
+/* How many requests the queue pair can take. */
+static inline uint32_t verbs_qp_room(const struct verbs_qp *qp)
+{
+	return qp->nsends - (qp->posted - qp->completed);
+}
+
+/* A write to the peer. */
+struct verbs_write {
+	const void *from;
+	uint32_t bytes, lkey;
+	uint64_t to;
+	uint32_t rkey;
+	bool has_imm, signal;
+	struct verbs_imm imm; /* has_imm */
+	struct verbs_part *part;
+	uint64_t offset;
+};
+
+/* The queue pair has room. A rail that cannot take it breaks, and what was to be written is among
+ * what it did not deliver. 0, or the connection's error. */
+int verbs_post(struct verbs_conn *conn, struct verbs_rail *rail, enum lina_class cls,
+	const struct verbs_write *write);
+
+/* Takes need immediates or more, on both queue pairs. */
+int verbs_recvs_fill(struct verbs_conn *conn, struct verbs_rail *rail, uint32_t need);
+
+/* Takes what has completed. 0, or the connection's error. */
+int verbs_rail_poll(struct verbs_conn *conn, struct verbs_rail *rail);
+
+/* The oldest request has completed, or has been delivered as the peer knows. */
+void verbs_qp_complete(struct verbs_conn *conn, struct verbs_rail *rail, struct verbs_qp *qp);
+
+/* --- rails (verbs_rail.c) --- */
+
+/* The rail is broken: its work goes to the others, or the connection fails. */
+int verbs_rail_break(struct verbs_conn *conn, struct verbs_rail *rail, const char *why);
+/* Moves on what is not up, and takes in what the peer says. */
+int verbs_rails_tend(struct verbs_conn *conn);
+
+/* --- ends --- */
+
+/* Ends without sockets; verbs_conn_open says what may fail. */
+int verbs_sender_create(
+	struct lina_transport *transport, const struct verbs_nic *nic, struct verbs_conn **conn_p);
+int verbs_receiver_create(
+	struct lina_transport *transport, const struct verbs_nic *nic, struct verbs_conn **conn_p);
+
+/* The receiver's first grant, of each rail; once, before anything is sent. */
+void verbs_sender_grant(struct verbs_conn *conn, uint64_t bytes);
+
+/* This end's first grant, and receives for what it brings. 0, or the connection's error. */
+int verbs_receiver_grant(struct verbs_conn *conn, uint64_t bytes);
+
+int verbs_send(struct lina_conn *conn, enum lina_class cls, void *data, size_t bytes, int tag,
+	struct lina_mr *mr, struct lina_request **request_p);
+int verbs_send_test(struct lina_request *request, int *done_p, int *bytes_p);
+int verbs_recv(struct lina_conn *conn, enum lina_class cls, int n, void *const *data,
+	const size_t *bytes, const int *tags, struct lina_mr *const *mrs,
+	struct lina_request **request_p);
+int verbs_recv_test(struct lina_request *request, int *done_p, int *bytes_p);
+
+/* --- setup (verbs_setup.c) --- */
+
+int verbs_listen(struct lina_transport *transport, int dev, struct lina_wire_handle *handle_p,
+	struct lina_listener **listener_p);
+int verbs_accept(struct lina_listener *listener, struct lina_conn **conn_p);
+int verbs_dial(struct lina_transport *transport, int dev, const struct lina_wire_handle *handle,
+	struct lina_dial **dial_p);
+int verbs_dial_step(struct lina_dial *dial, struct lina_conn **conn_p);
+void verbs_dial_close(struct lina_dial *dial);
+
+struct lina_transport {
+	const struct lina_config *config;
+	union lina_addr addr; /* of the interface that connections are set up over */
+	bool has_peer_memory;
+	struct verbs_hcas hcas;
+};
+
+#endif

@@ -1,0 +1,132 @@
+/*
+ * The sending end: credits and who gets them. A send takes the oldest credit with its tag and waits
+ * without one; a credit goes to the oldest send with its tag. Credits are read in the order of
+ * their receives.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "plugin/verbs_send.h"
+
+static int size_fail(struct verbs_sender *s, int tag, uint64_t bytes, uint64_t room)
+{
+	(void)tcp_conn_fail_size(&s->conn.sock, s->conn.doing, tag, bytes, room);
+	return verbs_conn_fail(&s->conn, -EMSGSIZE, NULL);
+}
+
+static int release(
+	struct verbs_sender *s, struct verbs_send_request *r, const struct verbs_send_credit *c)
+{
+	if (r->bytes > c->room)
+		return size_fail(s, r->tag, r->bytes, c->room);
+	r->credit = *c;
+	verbs_send_move(s, r);
+	return 0;
+}
+
+/* --- what the receiver has written --- */
+
+static int credit_take(struct verbs_sender *s, struct verbs_send_credit *c)
+{
+	struct verbs_send_request *r;
+
+	TAILQ_FOREACH(r, &s->waiting, link)
+	{
+		if (r->tag != c->tag)
+			continue;
+		TAILQ_REMOVE(&s->waiting, r, link);
+		return release(s, r, c);
+	}
+	TAILQ_INSERT_TAIL(&s->credits, c, link);
+	return 0;
+}
+
+/* Whether a buffer of the receive that is due has its credit. The NIC writes behind our back. */
+static bool is_here(const struct verbs_sender *s, const struct verbs_cts *cts)
+{
+	uint64_t number = __atomic_load_n(&cts->number, __ATOMIC_ACQUIRE);
+
+	return be64toh(number) == s->next_number;
+}
+
+static int entry_take(
+	struct verbs_sender *s, unsigned slot, unsigned entry, const struct verbs_credit *from)
+{
+	struct verbs_send_credit *c = &s->credit[slot][entry];
+
+	c->tag = from->tag;
+	c->addr = from->addr;
+	c->room = from->room;
+	for (int i = 0; i < VERBS_RAILS_MAX; i++)
+		c->rkey[i] = from->rkey[i];
+	c->slot = (uint8_t)slot;
+	c->entry = (uint8_t)entry;
+	return credit_take(s, c);
+}
+
+/* The receive that is due, if all of its credit is here: 1; 0: not yet. */
+static int receive_take(struct verbs_sender *s)
+{
+	unsigned slot = (unsigned)(s->next_number % VERBS_REQUESTS);
+	const struct verbs_cts *cts = s->conn.control->cts[slot];
+	struct verbs_credit credit[LINA_RECVS_MAX];
+	int n = 1;
+
+	for (int i = 0; i < n; i++) {
+		if (!is_here(s, &cts[i]))
+			return 0;
+		if (verbs_cts_decode(&cts[i], &credit[i]) || (i > 0 && credit[i].n != n))
+			return verbs_conn_fail(&s->conn, -EPROTO, NULL);
+		n = credit[i].n;
+	}
+	s->next_number++;
+	s->conn.sock.idle = 0;
+	for (int i = 0; i < n; i++) {
+		int err = entry_take(s, slot, (unsigned)i, &credit[i]);
+		if (err)
+			return err;
+	}
+	return 1;
+}
+
+static void grants_take(struct verbs_sender *s)
+{
+	for (int i = 0; i < s->conn.nrails; i++) {
+		const uint64_t *cell = &s->conn.control->granted[i];
+		uint64_t granted = be64toh(__atomic_load_n(cell, __ATOMIC_ACQUIRE));
+		if (granted <= s->rail[i].granted) /* an older one, from a rail that broke */
+			continue;
+		s->rail[i].granted = granted;
+		verbs_send_tell_bulk(s, i);
+	}
+}
+
+int verbs_credits_pull(struct verbs_sender *s)
+{
+	int n;
+
+	grants_take(s);
+	do
+		n = receive_take(s);
+	while (n > 0);
+	return n;
+}
+
+/* --- a request looks for credit --- */
+
+int verbs_credit_match(struct verbs_sender *s, struct verbs_send_request *r)
+{
+	struct verbs_send_credit *c;
+
+	TAILQ_FOREACH(c, &s->credits, link)
+	{
+		if (c->tag != r->tag)
+			continue;
+		TAILQ_REMOVE(&s->credits, c, link);
+		return release(s, r, c);
+	}
+	r->state = VERBS_SEND_WAITS;
+	TAILQ_INSERT_TAIL(&s->waiting, r, link);
+	return 0;
+}

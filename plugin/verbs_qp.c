@@ -1,0 +1,408 @@
+/*
+ * Queue pairs: from reset to ready and back, what is posted on them, and what completes.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plugin/log.h"
+#include "plugin/verbs_conn.h"
+
+enum {
+	SIGNAL_EVERY = 16, /* requests; a completion is that of all before it too */
+	WCS = 16,
+	RNR_TIMER = 12,      /* 0.64 ms: never needed, as receives are posted ahead of credit */
+	RNR_RETRIES = 7,     /* for ever */
+	LIFE_PSNS = 1 << 12, /* from a life's first packet number to the next one's */
+	HOP_LIMIT = 255,
+};
+
+/* What a completion is of: bit 63 set for an immediate that came in; class; life; number. */
+static uint64_t wr_id(bool recv, enum lina_class cls, uint32_t life, uint32_t number)
+{
+	return (uint64_t)recv << 63 | (uint64_t)cls << 62 | (uint64_t)(life & 0x3fffffff) << 32 |
+	       number;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint32_t power_of_two_below(uint32_t n)
+{
+	return n ? 1u << (31 - __builtin_clz(n)) : 0;
+}
+
+/* --- making --- */
+
+static int qp_open(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
+{
+	struct verbs_device *d = rail->port->device;
+	/* All of both queue pairs may complete before anybody looks. */
+	uint32_t cqes = (uint32_t)d->attr.max_cqe / (2 * LINA_NCLASSES);
+	uint32_t most = power_of_two_below(least((uint32_t)d->attr.max_qp_wr, cqes));
+	struct ibv_qp_init_attr attr = {
+		.send_cq = rail->cq,
+		.recv_cq = rail->cq,
+		.qp_type = IBV_QPT_RC,
+		.cap = { .max_send_wr = least(VERBS_SENDS, most),
+			.max_recv_wr = least(VERBS_RECVS, most),
+			.max_send_sge = 1,
+			.max_recv_sge = 1,
+			.max_inline_data = VERBS_INLINE_BYTES },
+	};
+
+	if (!most)
+		return -EINVAL;
+	qp->nsends = attr.cap.max_send_wr;
+	qp->nrecvs = attr.cap.max_recv_wr;
+	qp->piece = calloc(qp->nsends, sizeof(*qp->piece));
+	if (!qp->piece)
+		return -ENOMEM;
+	int err = c->verbs->create_qp(d->pd, &attr, &qp->qp);
+	if (err == -EINVAL) { /* it may be the inline data that the device dislikes */
+		attr.cap.max_inline_data = 0;
+		err = c->verbs->create_qp(d->pd, &attr, &qp->qp);
+	}
+	if (err)
+		return err;
+	qp->inline_bytes = least(attr.cap.max_inline_data, VERBS_INLINE_BYTES);
+	pthread_mutex_lock(&d->lock);
+	d->nqps++;
+	pthread_mutex_unlock(&d->lock);
+	return 0;
+}
+
+static void qp_close(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
+{
+	struct verbs_device *d = rail->port->device;
+
+	if (qp->qp) {
+		(void)c->verbs->destroy_qp(qp->qp);
+		pthread_mutex_lock(&d->lock);
+		d->nqps--;
+		pthread_mutex_unlock(&d->lock);
+	}
+	qp->qp = NULL;
+	free(qp->piece);
+	qp->piece = NULL;
+}
+
+static int modify(struct verbs_conn *c, struct verbs_qp *qp, struct ibv_qp_attr *attr, int mask)
+{
+	return c->verbs->modify_qp(qp->qp, attr, mask | IBV_QP_STATE);
+}
+
+int verbs_rail_init(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_INIT,
+		.port_num = rail->port->number,
+		.qp_access_flags = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE,
+	};
+	const int mask = IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS;
+	int err = 0;
+
+	for (int cls = 0; cls < LINA_NCLASSES && !err; cls++)
+		err = modify(c, &rail->qp[cls], &attr, mask);
+	return err;
+}
+
+static int what_fails(struct verbs_conn *c, struct verbs_rail *rail, int err, const char *what)
+{
+	char text[VERBS_ERROR_BYTES];
+
+	(void)c;
+	lina_warn("%s", verbs_error(rail->port->device, err, what, text));
+	return err;
+}
+
+int verbs_rail_open(struct verbs_conn *c, struct verbs_rail *rail, unsigned control_access)
+{
+	struct verbs_device *d = rail->port->device;
+	uint32_t wanted = LINA_NCLASSES * (VERBS_SENDS + VERBS_RECVS);
+
+	int err = c->verbs->create_cq(
+		d->context, (int)least(wanted, (uint32_t)d->attr.max_cqe), &rail->cq);
+	if (err)
+		return what_fails(c, rail, err, "no completion queue");
+	err = c->verbs->reg_mr(
+		d->pd, c->control, sizeof(*c->control), control_access, &rail->control_mr);
+	if (err)
+		return what_fails(c, rail, err, "no memory region for a connection");
+	for (int cls = 0; cls < LINA_NCLASSES && !err; cls++) {
+		rail->qp[cls].cls = (enum lina_class)cls;
+		err = qp_open(c, rail, &rail->qp[cls]);
+	}
+	if (err)
+		return what_fails(c, rail, err, "no queue pair");
+	err = verbs_rail_init(c, rail);
+	return err ? what_fails(c, rail, err, "a queue pair does not get ready") : 0;
+}
+
+void verbs_rail_close(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	for (int cls = 0; cls < LINA_NCLASSES; cls++)
+		qp_close(c, rail, &rail->qp[cls]);
+	if (rail->control_mr)
+		(void)c->verbs->dereg_mr(rail->control_mr);
+	if (rail->cq)
+		(void)c->verbs->destroy_cq(rail->cq);
+	rail->control_mr = NULL;
+	rail->cq = NULL;
+}
+
+/* --- connecting --- */
+
+static int level_of(const struct lina_config *config, enum lina_class cls)
+{
+	return cls == LINA_CLASS_LATENCY ? config->latency_sl : config->bulk_sl;
+}
+
+static int traffic_of(const struct lina_config *config, enum lina_class cls)
+{
+	return cls == LINA_CLASS_LATENCY ? config->latency_tc : config->bulk_tc;
+}
+
+static struct ibv_ah_attr path_to(
+	const struct verbs_conn *c, const struct verbs_rail *rail, enum lina_class cls)
+{
+	const struct verbs_port *port = rail->port;
+	struct ibv_ah_attr ah = { .port_num = port->number };
+	union ibv_gid gid;
+
+	memcpy(gid.raw, rail->peer.gid, sizeof(gid.raw));
+	ah.dlid = rail->peer.lid;
+	ah.sl = (uint8_t)level_of(c->sock.config, cls);
+	/* RoCE always, InfiniBand between subnets. */
+	ah.is_global = rail->peer.is_ethernet ||
+		       gid.global.subnet_prefix != port->gid.global.subnet_prefix;
+	if (ah.is_global)
+		ah.grh = (struct ibv_global_route){ .dgid = gid,
+			.sgid_index = port->gid_index,
+			.hop_limit = HOP_LIMIT,
+			.traffic_class = (uint8_t)traffic_of(c->sock.config, cls) };
+	return ah;
+}
+
+static uint32_t psn_of(uint32_t first, uint32_t life)
+{
+	return (first + life * LIFE_PSNS) & 0xffffff;
+}
+
+static int ready_to_receive(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
+{
+	uint8_t mtu = rail->port->attr.active_mtu;
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_RTR,
+		.path_mtu = rail->peer.mtu < mtu ? rail->peer.mtu : mtu,
+		.dest_qp_num = rail->peer.qpn[qp->cls],
+		.rq_psn = psn_of(rail->peer.psn[qp->cls], rail->life),
+		.max_dest_rd_atomic = 1,
+		.min_rnr_timer = RNR_TIMER,
+		.ah_attr = path_to(c, rail, qp->cls),
+	};
+	const int mask = IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+			 IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER;
+
+	return modify(c, qp, &attr, mask);
+}
+
+static int ready_to_send(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
+{
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_RTS,
+		.sq_psn = psn_of(rail->own.psn[qp->cls], rail->life),
+		.timeout = (uint8_t)c->sock.config->qp_timeout,
+		.retry_cnt = (uint8_t)c->sock.config->qp_retries,
+		.rnr_retry = RNR_RETRIES,
+		.max_rd_atomic = 1,
+	};
+	const int mask = IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+			 IBV_QP_MAX_QP_RD_ATOMIC;
+
+	return modify(c, qp, &attr, mask);
+}
+
+int verbs_rail_connect(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	int err = 0;
+
+	for (int cls = 0; cls < LINA_NCLASSES && !err; cls++) {
+		err = ready_to_receive(c, rail, &rail->qp[cls]);
+		if (!err)
+			err = ready_to_send(c, rail, &rail->qp[cls]);
+	}
+	return err;
+}
+
+void verbs_rail_stop(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	for (int cls = 0; cls < LINA_NCLASSES; cls++)
+		if (rail->qp[cls].qp)
+			(void)modify(c, &rail->qp[cls],
+				&(struct ibv_qp_attr){ .qp_state = IBV_QPS_ERR }, 0);
+}
+
+static void qp_forget(struct verbs_qp *qp)
+{
+	qp->posted = qp->completed = qp->unsignalled = qp->imms_completed = 0;
+	qp->unreported = qp->recvs = qp->imms_in = 0;
+	qp->below_bytes = 0;
+}
+
+int verbs_rail_reset(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	int err = 0;
+
+	for (int cls = 0; cls < LINA_NCLASSES && !err; cls++) {
+		err = modify(
+			c, &rail->qp[cls], &(struct ibv_qp_attr){ .qp_state = IBV_QPS_RESET }, 0);
+		qp_forget(&rail->qp[cls]);
+	}
+	return err;
+}
+
+/* --- posting --- */
+
+static void piece_note(struct verbs_qp *qp, const struct verbs_write *w)
+{
+	struct verbs_piece *piece = &qp->piece[qp->posted & (qp->nsends - 1)];
+
+	*piece = (struct verbs_piece){ .part = w->part,
+		.offset = w->offset,
+		.bytes = w->bytes,
+		.has_imm = w->has_imm,
+		.kind = w->imm.kind };
+	qp->posted++;
+	qp->below_bytes += w->bytes;
+}
+
+int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, enum lina_class cls,
+	const struct verbs_write *w)
+{
+	struct verbs_qp *qp = &rail->qp[cls];
+	struct ibv_sge sge = { (uintptr_t)w->from, w->bytes, w->lkey };
+	struct ibv_send_wr *bad, wr;
+
+	memset(&wr, 0, sizeof(wr));
+	wr.wr_id = wr_id(false, cls, rail->life, qp->posted);
+	wr.sg_list = &sge;
+	wr.num_sge = w->bytes > 0;
+	wr.opcode = w->has_imm ? IBV_WR_RDMA_WRITE_WITH_IMM : IBV_WR_RDMA_WRITE;
+	wr.imm_data = w->has_imm ? htonl(verbs_imm_encode(&w->imm)) : 0;
+	wr.wr.rdma.remote_addr = w->to;
+	wr.wr.rdma.rkey = w->rkey;
+	bool signal = w->signal || ++qp->unsignalled >= SIGNAL_EVERY;
+	if (signal) {
+		qp->unsignalled = 0;
+		wr.send_flags = IBV_SEND_SIGNALED;
+	}
+	if (w->bytes && w->bytes <= qp->inline_bytes)
+		wr.send_flags |= IBV_SEND_INLINE;
+	piece_note(qp, w);
+	int err = c->verbs->post_send(qp->qp, &wr, &bad);
+	return err ? verbs_rail_break(c, rail, strerror(-err)) : 0;
+}
+
+static int recvs_post(
+	struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp, uint32_t n)
+{
+	struct ibv_recv_wr wr[SIGNAL_EVERY], *bad;
+
+	n = least(n, SIGNAL_EVERY);
+	for (uint32_t i = 0; i < n; i++)
+		wr[i] = (struct ibv_recv_wr){ .wr_id = wr_id(true, qp->cls, rail->life, 0),
+			.next = i + 1 < n ? &wr[i + 1] : NULL };
+	int err = c->verbs->post_recv(qp->qp, wr, &bad);
+	if (!err)
+		qp->recvs += n;
+	return err;
+}
+
+int verbs_recvs_fill(struct verbs_conn *c, struct verbs_rail *rail, uint32_t need)
+{
+	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
+		struct verbs_qp *qp = &rail->qp[cls];
+		while (qp->recvs < need) {
+			int err = recvs_post(c, rail, qp, need - qp->recvs);
+			if (err)
+				return verbs_rail_break(c, rail, strerror(-err));
+		}
+	}
+	return 0;
+}
+
+/* --- completions --- */
+
+void verbs_qp_complete(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
+{
+	const struct verbs_piece *piece = &qp->piece[qp->completed & (qp->nsends - 1)];
+
+	qp->completed++;
+	qp->imms_completed += piece->has_imm;
+	qp->below_bytes -= piece->bytes;
+	if (piece->part)
+		c->piece_done(c, rail, qp, piece);
+}
+
+static int send_done(
+	struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp, uint32_t number)
+{
+	if (number - qp->completed >= qp->posted - qp->completed)
+		return verbs_conn_fail(c, -EPROTO, "a completion of nothing");
+	while (qp->completed != number + 1)
+		verbs_qp_complete(c, rail, qp);
+	return 0;
+}
+
+static int recv_done(
+	struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp, const struct ibv_wc *wc)
+{
+	if (wc->opcode != IBV_WC_RECV_RDMA_WITH_IMM || !(wc->wc_flags & IBV_WC_WITH_IMM))
+		return verbs_conn_fail(c, -EPROTO, "something other than an immediate came");
+	qp->imms_in++;
+	return c->imm_take(c, rail, qp, ntohl(wc->imm_data));
+}
+
+static int wc_take(struct verbs_conn *c, struct verbs_rail *rail, const struct ibv_wc *wc)
+{
+	bool recv = wc->wr_id >> 63;
+	struct verbs_qp *qp = &rail->qp[wc->wr_id >> 62 & 1];
+	char why[128];
+
+	if ((wc->wr_id >> 32 & 0x3fffffff) != (rail->life & 0x3fffffff))
+		return 0;
+	qp->recvs -= recv;
+	if (wc->status == IBV_WC_SUCCESS)
+		return recv ? recv_done(c, rail, qp, wc)
+			    : send_done(c, rail, qp, (uint32_t)wc->wr_id);
+	if (rail->state != VERBS_UP)
+		return 0;
+	(void)snprintf(why, sizeof(why), "%s (status %d, vendor error %u)",
+		c->verbs->wc_status_str(wc->status), (int)wc->status, wc->vendor_err);
+	return verbs_rail_break(c, rail, why);
+}
+
+int verbs_rail_poll(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	struct ibv_wc wc[WCS];
+	int n;
+
+	do {
+		n = c->verbs->poll_cq(rail->cq, WCS, wc);
+		if (n < 0)
+			return verbs_rail_break(c, rail, "its completion queue cannot be read");
+		if (n > 0)
+			c->sock.idle = 0;
+		for (int i = 0; i < n; i++) {
+			int err = wc_take(c, rail, &wc[i]);
+			if (err)
+				return err;
+		}
+	} while (n == WCS);
+	return 0;
+}

@@ -1,0 +1,424 @@
+/*
+ * The receiving end: receives become credits in the sender's memory, immediates say what has come.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plugin/verbs_conn.h"
+
+enum {
+	GRANT_PARTS = 4, /* a part of what may be granted ahead is worth a write */
+	REPORTS_AHEAD =
+		16, /* at least as many as a sender makes of the bulk it may have under way */
+	SIZE_IMMS = 2,
+};
+
+/* Where one message goes. */
+struct recv_buffer {
+	uint64_t room;
+	int tag;
+	bool low_known, high_due, bulk;
+	int nparts, ends; /* 0: not known; of the parts that are here */
+	uint64_t message_bytes;
+	uint64_t announced; /* to the link of each rail that was up */
+	unsigned announced_rails;
+	bool whole;
+};
+
+struct recv_request {
+	struct lina_request base;
+	bool used;
+	int n, left; /* buffers; without all of their message */
+	struct recv_buffer buffer[LINA_RECVS_MAX];
+};
+
+struct recv_rail {
+	uint64_t granted, got; /* bulk in all */
+};
+
+struct verbs_receiver {
+	struct verbs_conn conn;
+	uint64_t next_number; /* of the next receive */
+	uint64_t grant_bytes; /* bulk that may be granted ahead, of each rail */
+	uint32_t need;        /* immediates that may come on a queue pair */
+	struct recv_rail rail[VERBS_RAILS_MAX];
+	struct recv_request request[VERBS_REQUESTS];
+};
+
+/* --- what arrives --- */
+
+/* Tells the links that a message of latency class is on its way in, in parts of equal size. */
+static void announce(struct verbs_receiver *r, struct recv_buffer *b)
+{
+	b->announced = b->message_bytes / (unsigned)b->nparts;
+	for (int i = 0; i < r->conn.nrails && i < b->nparts; i++) {
+		if (r->conn.rail[i].state != VERBS_UP)
+			continue;
+		lina_link_post(&r->conn.rail[i].flow[LINA_CLASS_LATENCY], b->announced);
+		b->announced_rails |= 1u << i;
+	}
+}
+
+static void arrived(struct verbs_receiver *r, struct recv_buffer *b)
+{
+	for (int i = 0; i < r->conn.nrails; i++)
+		if (b->announced_rails >> i & 1 && r->conn.rail[i].state == VERBS_UP)
+			lina_link_sent(&r->conn.rail[i].flow[LINA_CLASS_LATENCY], b->announced);
+}
+
+static int size_known(struct verbs_receiver *r, struct recv_buffer *b)
+{
+	if (b->message_bytes <= b->room)
+		return 0;
+	(void)tcp_conn_fail_size(&r->conn.sock, r->conn.doing, b->tag, b->message_bytes, b->room);
+	return verbs_conn_fail(&r->conn, -EMSGSIZE, NULL);
+}
+
+static int begin_take(struct verbs_receiver *r, struct recv_buffer *b, uint32_t value, bool bulk)
+{
+	struct verbs_begin begin = verbs_begin_of(value);
+
+	if (b->low_known && !b->high_due)
+		return verbs_conn_fail(&r->conn, -EPROTO, NULL);
+	b->message_bytes |= begin.low;
+	b->high_due |= begin.has_high;
+	b->low_known = true;
+	b->nparts = begin.nparts;
+	b->bulk = bulk;
+	if (b->high_due)
+		return 0;
+	if (!bulk)
+		announce(r, b);
+	return size_known(r, b);
+}
+
+/* Where a rail broke between the two, the first comes again with it. */
+static int high_take(struct verbs_receiver *r, struct recv_buffer *b, uint32_t value)
+{
+	if (!b->low_known || !b->high_due)
+		return verbs_conn_fail(&r->conn, -EPROTO, NULL);
+	b->message_bytes |= (uint64_t)value << VERBS_LOW_BITS;
+	b->high_due = false;
+	if (!b->bulk)
+		announce(r, b);
+	return size_known(r, b);
+}
+
+static int whole_take(struct recv_buffer *b, uint32_t value)
+{
+	b->message_bytes = value;
+	b->low_known = true;
+	b->nparts = b->ends = 1;
+	return 0;
+}
+
+static int imm_use(struct verbs_receiver *r, struct recv_buffer *b, int i, bool bulk,
+	const struct verbs_imm *imm)
+{
+	if (bulk && (imm->kind == VERBS_WHOLE || imm->kind >= VERBS_PROGRESS))
+		r->rail[i].got += imm->value;
+	if (r->rail[i].got > r->rail[i].granted)
+		return verbs_conn_fail(&r->conn, -EPROTO, NULL);
+	switch (imm->kind) {
+	case VERBS_WHOLE:
+		return b->low_known || b->ends ? -EPROTO : whole_take(b, imm->value);
+	case VERBS_BEGIN:
+		return begin_take(r, b, imm->value, bulk);
+	case VERBS_HIGH:
+		return high_take(r, b, imm->value);
+	case VERBS_END:
+		b->ends++;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* The sender is who it should be; still nothing that it says may confuse what NCCL is told. */
+static int imm_take(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp, uint32_t in)
+{
+	struct verbs_receiver *r = (struct verbs_receiver *)c;
+	struct verbs_imm imm;
+
+	int err = verbs_imm_decode(in, &imm);
+	if (err)
+		return verbs_conn_fail(c, err, NULL);
+	struct recv_request *q = &r->request[imm.slot];
+	struct recv_buffer *b = &q->buffer[imm.entry];
+	if (!q->used || imm.entry >= (unsigned)q->n || b->whole)
+		return verbs_conn_fail(c, -EPROTO, NULL);
+	err = imm_use(r, b, (int)(rail - c->rail), qp->cls == LINA_CLASS_BULK, &imm);
+	if (!err && imm.kind == VERBS_WHOLE)
+		err = size_known(r, b);
+	if (!err && b->low_known && b->ends > b->nparts)
+		err = -EPROTO;
+	if (err)
+		return verbs_conn_fail(c, err, NULL);
+	if (b->low_known && !b->high_due && b->ends == b->nparts) {
+		b->whole = true;
+		q->left--;
+		arrived(r, b);
+	}
+	return 0;
+}
+
+/* --- credit --- */
+
+/* Where i lies in either end's control memory. */
+static uint64_t there(const struct verbs_receiver *r, const void *at)
+{
+	return r->conn.peer_control + (uint64_t)((const char *)at - (const char *)r->conn.control);
+}
+
+static int control_write(struct verbs_receiver *r, int i, const void *from, size_t bytes)
+{
+	struct verbs_rail *rail = &r->conn.rail[i];
+
+	return verbs_post(&r->conn, rail, LINA_CLASS_LATENCY,
+		&(struct verbs_write){ .from = from,
+			.bytes = (uint32_t)bytes,
+			.lkey = rail->control_mr->lkey,
+			.to = there(r, from),
+			.rkey = rail->peer.rkey });
+}
+
+static bool control_room(const struct verbs_receiver *r, int i)
+{
+	return i >= 0 && verbs_qp_room(&r->conn.rail[i].qp[LINA_CLASS_LATENCY]) > 0;
+}
+
+static int credit_write(struct verbs_receiver *r, const struct recv_request *q)
+{
+	const struct verbs_cts *cts = r->conn.control->cts[q - r->request];
+
+	return control_write(r, verbs_first_up(&r->conn), cts, (size_t)q->n * sizeof(*cts));
+}
+
+/* Bulk that has come makes room for more, which is granted when the link lets it and it is worth a
+ * write. */
+static int grant_give(struct verbs_receiver *r, int i)
+{
+	struct verbs_rail *rail = &r->conn.rail[i];
+	struct lina_link_flow *flow = &rail->flow[LINA_CLASS_BULK];
+	struct recv_rail *rr = &r->rail[i];
+	uint64_t ahead = rr->granted - rr->got, given = 0, n;
+
+	if (rail->state != VERBS_UP || r->grant_bytes - ahead < r->grant_bytes / GRANT_PARTS ||
+		!control_room(r, i))
+		return 0;
+	lina_link_below(flow, ahead);
+	lina_link_post(flow, r->grant_bytes - ahead - flow->flow.queued_bytes);
+	while ((n = lina_link_ask(flow)) > 0) {
+		lina_link_sent(flow, n);
+		given += n;
+	}
+	if (!given)
+		return 0;
+	rr->granted += given;
+	r->conn.control->granted[i] = htobe64(rr->granted);
+	return control_write(
+		r, i, &r->conn.control->granted[i], sizeof(r->conn.control->granted[i]));
+}
+
+static int grants_give(struct verbs_receiver *r)
+{
+	int err = 0;
+
+	for (int i = 0; i < r->conn.nrails && !err; i++)
+		err = grant_give(r, i);
+	return err;
+}
+
+/* --- rails --- */
+
+static int rail_fill(struct verbs_receiver *r, struct verbs_rail *rail)
+{
+	return verbs_recvs_fill(&r->conn, rail, r->need + REPORTS_AHEAD);
+}
+
+static void rail_up(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	(void)rail_fill((struct verbs_receiver *)c, rail);
+}
+
+/* What credit the sender got by the rail is not known; a second copy does no harm. */
+static int rail_ended(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	struct verbs_receiver *r = (struct verbs_receiver *)c;
+	unsigned bit = 1u << (rail - c->rail);
+
+	int err = verbs_rail_poll(c, &c->rail[verbs_first_up(c)]); /* which makes room */
+	for (int i = 0; i < VERBS_REQUESTS && !err; i++) {
+		struct recv_request *q = &r->request[i];
+		for (int k = 0; k < q->n; k++)
+			q->buffer[k].announced_rails &= ~bit;
+		err = q->used ? credit_write(r, q) : 0;
+	}
+	return err;
+}
+
+static int recvs_fill(struct verbs_receiver *r)
+{
+	int err = 0;
+
+	for (int i = 0; i < r->conn.nrails && !err; i++)
+		if (r->conn.rail[i].state == VERBS_UP)
+			err = rail_fill(r, &r->conn.rail[i]);
+	return err;
+}
+
+/* --- the end's calls --- */
+
+static void no_piece(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp,
+	const struct verbs_piece *piece)
+{
+	(void)c;
+	(void)rail;
+	(void)qp;
+	(void)piece;
+}
+
+int verbs_receiver_create(
+	struct lina_transport *transport, const struct verbs_nic *nic, struct verbs_conn **conn_p)
+{
+	struct verbs_receiver *r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->next_number = 1;
+	r->conn.piece_done = no_piece;
+	r->conn.imm_take = imm_take;
+	r->conn.rail_ended = rail_ended;
+	r->conn.rail_up = rail_up;
+	int err = verbs_conn_open(&r->conn, transport, nic, LINA_DIR_RECV);
+	if (err) {
+		verbs_conn_close(&r->conn);
+		return err;
+	}
+	*conn_p = &r->conn;
+	return 0;
+}
+
+int verbs_receiver_grant(struct verbs_conn *conn, uint64_t bytes)
+{
+	struct verbs_receiver *r = (struct verbs_receiver *)conn;
+
+	r->grant_bytes = bytes;
+	for (int i = 0; i < conn->nrails; i++)
+		r->rail[i].granted = bytes;
+	return recvs_fill(r);
+}
+
+/* Immediates that a receive of n buffers may bring on one queue pair: after a rail broke, all of
+ * them may come on one. */
+static uint32_t imms_of(const struct verbs_receiver *r, int n)
+{
+	return (uint32_t)n * (SIZE_IMMS + (uint32_t)r->conn.nrails);
+}
+
+static bool recvs_room(const struct verbs_receiver *r, int n)
+{
+	return r->need + imms_of(r, n) + REPORTS_AHEAD <= r->conn.rail[0].qp[0].nrecvs;
+}
+
+static int mrs_check(int n, void *const *data, const size_t *bytes, struct lina_mr *const *mrs)
+{
+	for (int i = 0; i < n; i++) {
+		int err = verbs_mr_check(mrs ? mrs[i] : NULL, data[i], bytes[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void request_make(struct verbs_receiver *r, struct recv_request *q, int n, void *const *data,
+	const size_t *bytes, const int *tags, struct lina_mr *const *mrs)
+{
+	struct verbs_cts *cts = r->conn.control->cts[q - r->request];
+
+	q->base.conn = &r->conn.sock.base;
+	q->used = true;
+	q->n = q->left = n;
+	for (int i = 0; i < n; i++) {
+		struct verbs_credit credit = {
+			.addr = (uintptr_t)data[i], .room = bytes[i], .tag = tags[i], .n = n
+		};
+		for (int k = 0; k < r->conn.nrails && bytes[i]; k++)
+			credit.rkey[k] = ((struct verbs_mr *)mrs[i])->mr[k]->rkey;
+		verbs_cts_encode(&credit, r->next_number, &cts[i]);
+		q->buffer[i] = (struct recv_buffer){ .room = bytes[i], .tag = tags[i] };
+	}
+	r->next_number++;
+	r->need += imms_of(r, n);
+	r->conn.sock.in_flight++;
+}
+
+int verbs_recv(struct lina_conn *conn, enum lina_class cls, int n, void *const *data,
+	const size_t *bytes, const int *tags, struct lina_mr *const *mrs,
+	struct lina_request **request_p)
+{
+	struct verbs_receiver *r = (struct verbs_receiver *)conn;
+
+	(void)cls;
+	int err = r->conn.sock.err ? r->conn.sock.err : mrs_check(n, data, bytes, mrs);
+	if (err)
+		return err;
+	struct recv_request *q = &r->request[r->next_number % VERBS_REQUESTS];
+	if (q->used || !recvs_room(r, n)) {
+		*request_p = NULL;
+		return 0;
+	}
+	if (!control_room(r, verbs_first_up(&r->conn))) {
+		*request_p = NULL;
+		return verbs_rail_poll(&r->conn, &r->conn.rail[verbs_first_up(&r->conn)]);
+	}
+	request_make(r, q, n, data, bytes, tags, mrs);
+	err = recvs_fill(r);
+	if (!err)
+		err = credit_write(r, q);
+	if (err)
+		return err;
+	*request_p = &q->base;
+	return 0;
+}
+
+static int progress(struct verbs_receiver *r)
+{
+	int err = 0;
+
+	for (int i = 0; i < r->conn.nrails && !err; i++)
+		err = verbs_rail_poll(&r->conn, &r->conn.rail[i]);
+	if (!err)
+		err = recvs_fill(r); /* before more may come */
+	if (!err)
+		err = grants_give(r);
+	return err ? err : verbs_conn_idle(&r->conn);
+}
+
+int verbs_recv_test(struct lina_request *request, int *done_p, int *bytes_p)
+{
+	struct recv_request *q = (struct recv_request *)request;
+	struct verbs_receiver *r = (struct verbs_receiver *)request->conn;
+
+	*done_p = 0;
+	int err = r->conn.sock.err;
+	if (!err && q->left)
+		err = progress(r);
+	if (err)
+		return err;
+	if (q->left)
+		return 0;
+	for (int i = 0; bytes_p && i < q->n; i++)
+		bytes_p[i] = q->buffer[i].message_bytes < INT_MAX ? (int)q->buffer[i].message_bytes
+								  : INT_MAX;
+	q->used = false;
+	r->need -= imms_of(r, q->n);
+	/* Nobody asks while nothing is received: it must not look like bulk that is held. */
+	if (--r->conn.sock.in_flight == 0)
+		for (int i = 0; i < r->conn.nrails; i++)
+			lina_link_drop(&r->conn.rail[i].flow[LINA_CLASS_BULK]);
+	*done_p = 1;
+	return 0;
+}

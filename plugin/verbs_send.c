@@ -1,0 +1,467 @@
+/*
+ * The sending end: what may move, and how it goes. On each rail all of the latency messages goes at
+ * once, and of bulk a chunk at a time, as far as grant and link let it.
+ */
+#include "plugin/verbs_send.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	WRITE_MAX_BYTES = 1 << 30,
+	BULK_CHUNK_MAX_BYTES = 512 << 10, /* so that a report fits an immediate */
+	REPORT_MAX_BYTES = 256 << 10,
+	REPORT_PARTS = 8,          /* of a grant is worth an immediate */
+	ANNOUNCE_BYTES = 16 << 10, /* a larger latency message is announced ahead */
+	LITTLE_BYTES = 4096,
+	MESSAGE_WRITES = 3, /* its two of size, and a chunk */
+	COST_EVERY = 8,     /* chunks; one is measured */
+};
+_Static_assert((int)BULK_CHUNK_MAX_BYTES + (int)REPORT_MAX_BYTES <= (int)VERBS_VALUE_MAX,
+	"what is reported fits");
+
+/* Stands in for a NULL of no bytes: adding even 0 to NULL is undefined. */
+static const uint8_t nothing[1];
+
+/* --- what may move --- */
+
+void verbs_send_tell_bulk(struct verbs_sender *s, int i)
+{
+	struct verbs_send_rail *sr = &s->rail[i];
+	uint64_t grant = sr->granted - sr->bulk_posted;
+	uint64_t may = sr->bulk_left < grant ? sr->bulk_left : grant;
+
+	if (s->conn.rail[i].state != VERBS_UP)
+		return;
+	if (may > sr->bulk_told)
+		lina_link_post(&s->conn.rail[i].flow[LINA_CLASS_BULK], may - sr->bulk_told);
+	sr->bulk_told = may;
+}
+
+static void part_queue(struct verbs_sender *s, struct verbs_part *part, int rail)
+{
+	enum lina_class cls = part->request->cls;
+	struct verbs_send_rail *sr = &s->rail[rail];
+	uint64_t left = part->until - part->at;
+
+	part->rail = rail;
+	TAILQ_INSERT_TAIL(&sr->moving[cls], part, link);
+	if (cls == LINA_CLASS_BULK) {
+		sr->bulk_left += left;
+		verbs_send_tell_bulk(s, rail);
+	} else {
+		lina_link_post(&s->conn.rail[rail].flow[cls], left);
+	}
+}
+
+/* The rail that is number i of those that are up. */
+static int up_rail(const struct verbs_sender *s, unsigned i)
+{
+	for (int k = 0;; k = (k + 1) % s->conn.nrails)
+		if (s->conn.rail[k].state == VERBS_UP && i-- == 0)
+			return k;
+}
+
+void verbs_send_move(struct verbs_sender *s, struct verbs_send_request *r)
+{
+	int nup = s->conn.nrails - s->conn.nbroken;
+
+	r->state = VERBS_SEND_MOVES;
+	r->begun = false;
+	r->nparts = r->parts_left = verbs_nparts(r->bytes, nup);
+	unsigned first = r->nparts < nup ? s->turn++ % (unsigned)nup : 0;
+	for (int i = 0; i < r->nparts; i++) {
+		struct verbs_part *part = &r->part[i];
+		*part = (struct verbs_part){ .request = r };
+		verbs_part(r->bytes, r->nparts, i, &part->at, &part->until);
+		part_queue(s, part, up_rail(s, first + (unsigned)i));
+	}
+}
+
+/* --- chunks --- */
+
+static struct verbs_imm imm_of(
+	const struct verbs_send_request *r, enum verbs_imm_kind kind, uint32_t value)
+{
+	return (struct verbs_imm){
+		.kind = kind, .slot = r->credit.slot, .entry = r->credit.entry, .value = value
+	};
+}
+
+/* A write without bytes, for its immediate. */
+static int say(
+	struct verbs_sender *s, struct verbs_part *part, enum verbs_imm_kind kind, uint32_t value)
+{
+	struct verbs_send_request *r = part->request;
+	struct verbs_rail *rail = &s->conn.rail[part->rail];
+
+	return verbs_post(&s->conn, rail, r->cls,
+		&(struct verbs_write){ .to = r->credit.addr,
+			.rkey = r->credit.rkey[part->rail],
+			.has_imm = true,
+			.imm = imm_of(r, kind, value),
+			.part = part });
+}
+
+static int begin(struct verbs_sender *s, struct verbs_part *part)
+{
+	struct verbs_send_request *r = part->request;
+	uint32_t value = verbs_begin_value(r->bytes, r->nparts);
+
+	r->begun = true;
+	int err = say(s, part, VERBS_BEGIN, value);
+	if (!err && verbs_begin_of(value).has_high)
+		err = say(s, part, VERBS_HIGH, verbs_high_value(r->bytes));
+	return err;
+}
+
+/* Whether n more bytes are all of the message, and nobody has to hear of it before they are there.
+ */
+static bool is_whole(const struct verbs_send_request *r, size_t n)
+{
+	if (n != r->bytes || r->nparts > 1 || r->begun || n > VERBS_VALUE_MAX)
+		return false;
+	return r->cls == LINA_CLASS_BULK || n <= ANNOUNCE_BYTES;
+}
+
+static void imm_choose(struct verbs_sender *s, struct verbs_qp *qp, struct verbs_part *part,
+	size_t n, bool whole, struct verbs_write *w)
+{
+	const struct verbs_send_request *r = part->request;
+
+	qp->unreported += r->cls == LINA_CLASS_BULK ? (uint32_t)n : 0;
+	if (part->ended)
+		w->imm = whole ? imm_of(r, VERBS_WHOLE, (uint32_t)r->bytes)
+			       : imm_of(r, VERBS_END, qp->unreported);
+	else if (qp->unreported >= s->report_bytes)
+		w->imm = imm_of(r, VERBS_PROGRESS, qp->unreported);
+	else
+		return;
+	qp->unreported = 0;
+	w->has_imm = true;
+}
+
+/* Posts the next n bytes of part, which is the first of its queue. */
+static int chunk_post(struct verbs_sender *s, struct verbs_part *part, size_t n)
+{
+	struct verbs_send_request *r = part->request;
+	struct verbs_rail *rail = &s->conn.rail[part->rail];
+	struct verbs_qp *qp = &rail->qp[r->cls];
+	bool whole = is_whole(r, n);
+
+	int err = whole || r->begun ? 0 : begin(s, part);
+	if (err || rail->state != VERBS_UP)
+		return err;
+	struct verbs_write w = { .from = r->data + part->at,
+		.bytes = (uint32_t)n,
+		.lkey = n ? r->mr->mr[part->rail]->lkey : 0,
+		.to = r->credit.addr + part->at,
+		.rkey = r->credit.rkey[part->rail],
+		.part = part,
+		.offset = part->at };
+	part->at += n;
+	part->ended = part->at == part->until;
+	if (part->ended)
+		TAILQ_REMOVE(&s->rail[part->rail].moving[r->cls], part, link);
+	imm_choose(s, qp, part, n, whole, &w);
+	w.signal = part->ended || r->cls == LINA_CLASS_BULK;
+	return verbs_post(&s->conn, rail, r->cls, &w);
+}
+
+static bool can_post(const struct verbs_rail *rail, enum lina_class cls)
+{
+	return rail->state == VERBS_UP && verbs_qp_room(&rail->qp[cls]) >= MESSAGE_WRITES;
+}
+
+static uint64_t below_bytes(const struct verbs_rail *rail)
+{
+	return rail->qp[LINA_CLASS_LATENCY].below_bytes + rail->qp[LINA_CLASS_BULK].below_bytes;
+}
+
+static int latency_push(struct verbs_sender *s, int i)
+{
+	struct verbs_rail *rail = &s->conn.rail[i];
+	struct lina_link_flow *flow = &rail->flow[LINA_CLASS_LATENCY];
+	struct verbs_part *part;
+
+	while ((part = TAILQ_FIRST(&s->rail[i].moving[LINA_CLASS_LATENCY])) &&
+		can_post(rail, LINA_CLASS_LATENCY)) {
+		uint64_t n = part->until - part->at;
+		n = n < WRITE_MAX_BYTES ? n : WRITE_MAX_BYTES;
+		n = n < rail->port->attr.max_msg_sz ? n : rail->port->attr.max_msg_sz;
+		int err = chunk_post(s, part, n);
+		if (err || rail->state != VERBS_UP)
+			return err;
+		if (n > LITTLE_BYTES)
+			lina_link_below(flow, below_bytes(rail));
+		lina_link_sent(flow, n);
+	}
+	return 0;
+}
+
+/* How much bulk the link lets go. What is below is looked at only where it may be what hinders. */
+static uint64_t bulk_allowed(struct verbs_rail *rail)
+{
+	struct lina_link_flow *flow = &rail->flow[LINA_CLASS_BULK];
+	uint64_t below = rail->qp[LINA_CLASS_BULK].below_bytes;
+
+	uint64_t bytes = lina_link_ask(flow);
+	if (bytes || below >= flow->flow.below_bytes)
+		return bytes;
+	lina_link_below(flow, below);
+	return lina_link_ask(flow);
+}
+
+static uint64_t bulk_bytes(struct verbs_sender *s, int i, const struct verbs_part *part)
+{
+	const struct verbs_send_rail *sr = &s->rail[i];
+	uint64_t left = part->until - part->at, grant = sr->granted - sr->bulk_posted;
+
+	left = left < grant ? left : grant;
+	left = left < BULK_CHUNK_MAX_BYTES ? left : BULK_CHUNK_MAX_BYTES;
+	if (!left)
+		return 0;
+	uint64_t allowed = bulk_allowed(&s->conn.rail[i]);
+	return left < allowed ? left : allowed;
+}
+
+static void bulk_sent(struct verbs_sender *s, int i, uint64_t n)
+{
+	struct verbs_send_rail *sr = &s->rail[i];
+
+	lina_link_sent(&s->conn.rail[i].flow[LINA_CLASS_BULK], n);
+	sr->bulk_left -= n;
+	sr->bulk_told -= n;
+	sr->bulk_posted += n;
+}
+
+static int bulk_push(struct verbs_sender *s, int i)
+{
+	struct verbs_rail *rail = &s->conn.rail[i];
+	struct verbs_part *part;
+
+	while ((part = TAILQ_FIRST(&s->rail[i].moving[LINA_CLASS_BULK])) &&
+		can_post(rail, LINA_CLASS_BULK)) {
+		bool measure = s->chunks++ % COST_EVERY == 0;
+		uint64_t from_ns = measure ? lina_link_now_ns() : 0;
+		uint64_t n = bulk_bytes(s, i, part);
+		if (!n && part->at < part->until)
+			return 0;
+		bulk_sent(s, i, n);
+		int err = chunk_post(s, part, n);
+		if (err)
+			return err;
+		if (measure)
+			lina_link_cost(
+				&rail->flow[LINA_CLASS_BULK], n, lina_link_now_ns() - from_ns);
+	}
+	return 0;
+}
+
+static int rails_push(struct verbs_sender *s)
+{
+	int err = 0;
+
+	for (int i = 0; i < s->conn.nrails && !err; i++) {
+		err = latency_push(s, i);
+		if (!err)
+			err = bulk_push(s, i);
+	}
+	return err;
+}
+
+/* --- what has gone --- */
+
+static void piece_done(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp,
+	const struct verbs_piece *piece)
+{
+	struct verbs_part *part = piece->part;
+
+	(void)c;
+	(void)rail;
+	(void)qp;
+	if (!piece->has_imm || (piece->kind != VERBS_END && piece->kind != VERBS_WHOLE))
+		return;
+	part->done = true;
+	if (--part->request->parts_left == 0)
+		part->request->state = VERBS_SEND_DONE;
+}
+
+/* --- a rail has ended --- */
+
+/* A request that the receiver has not got: its part goes back to where it was before. */
+static void piece_undo(struct verbs_sender *s, int i, const struct verbs_piece *piece)
+{
+	struct verbs_part *part = piece->part;
+	bool size = piece->has_imm && (piece->kind == VERBS_BEGIN || piece->kind == VERBS_HIGH);
+
+	if (size) {
+		part->request->begun = false;
+		return;
+	}
+	if (piece->offset < part->at)
+		part->at = piece->offset;
+	if (part->request->cls == LINA_CLASS_BULK)
+		s->rail[i].bulk_posted -= piece->bytes;
+	if (part->ended) { /* then it is in no queue */
+		part->ended = false;
+		TAILQ_INSERT_TAIL(&s->rail[i].moving[part->request->cls], part, link);
+	}
+}
+
+static void qp_undo(struct verbs_sender *s, int i, struct verbs_qp *qp)
+{
+	while (qp->completed != qp->posted) {
+		const struct verbs_piece *piece = &qp->piece[qp->completed++ & (qp->nsends - 1)];
+		qp->below_bytes -= piece->bytes;
+		if (piece->part)
+			piece_undo(s, i, piece);
+	}
+}
+
+static void parts_move(struct verbs_sender *s, struct verbs_part_queue *from, int rail)
+{
+	struct verbs_part *part;
+
+	while ((part = TAILQ_FIRST(from))) {
+		TAILQ_REMOVE(from, part, link);
+		part_queue(s, part, rail);
+	}
+}
+
+static int rail_ended(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	struct verbs_sender *s = (struct verbs_sender *)c;
+	int i = (int)(rail - c->rail);
+	struct verbs_send_rail *sr = &s->rail[i];
+
+	sr->bulk_left = sr->bulk_told = 0;
+	for (int cls = 0; cls < LINA_NCLASSES; cls++)
+		qp_undo(s, i, &rail->qp[cls]);
+	for (int cls = 0; cls < LINA_NCLASSES; cls++)
+		parts_move(s, &sr->moving[cls], verbs_first_up(c));
+	return rails_push(s);
+}
+
+static void rail_up(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	(void)c;
+	(void)rail;
+}
+
+/* --- the end's calls --- */
+
+static int no_imm(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp, uint32_t imm)
+{
+	(void)rail;
+	(void)qp;
+	(void)imm;
+	return verbs_conn_fail(c, -EPROTO, NULL);
+}
+
+int verbs_sender_create(
+	struct lina_transport *transport, const struct verbs_nic *nic, struct verbs_conn **conn_p)
+{
+	struct verbs_sender *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	TAILQ_INIT(&s->waiting);
+	TAILQ_INIT(&s->credits);
+	s->next_number = 1;
+	for (int i = 0; i < VERBS_RAILS_MAX; i++)
+		for (int cls = 0; cls < LINA_NCLASSES; cls++)
+			TAILQ_INIT(&s->rail[i].moving[cls]);
+	s->conn.piece_done = piece_done;
+	s->conn.imm_take = no_imm;
+	s->conn.rail_ended = rail_ended;
+	s->conn.rail_up = rail_up;
+	int err = verbs_conn_open(&s->conn, transport, nic, LINA_DIR_SEND);
+	if (err) {
+		verbs_conn_close(&s->conn);
+		return err;
+	}
+	*conn_p = &s->conn;
+	return 0;
+}
+
+void verbs_sender_grant(struct verbs_conn *conn, uint64_t bytes)
+{
+	struct verbs_sender *s = (struct verbs_sender *)conn;
+	uint64_t part = bytes / REPORT_PARTS;
+
+	s->report_bytes = part < REPORT_MAX_BYTES ? part : REPORT_MAX_BYTES;
+	for (int i = 0; i < conn->nrails; i++)
+		s->rail[i].granted = bytes;
+}
+
+static struct verbs_send_request *request_get(struct verbs_sender *s)
+{
+	for (int i = 0; i < VERBS_REQUESTS; i++)
+		if (s->request[i].state == VERBS_SEND_FREE)
+			return &s->request[i];
+	return NULL;
+}
+
+int verbs_send(struct lina_conn *conn, enum lina_class cls, void *data, size_t bytes, int tag,
+	struct lina_mr *mr, struct lina_request **request_p)
+{
+	struct verbs_sender *s = (struct verbs_sender *)conn;
+
+	int err = s->conn.sock.err ? s->conn.sock.err : verbs_mr_check(mr, data, bytes);
+	if (!err)
+		err = verbs_credits_pull(s);
+	if (err)
+		return err;
+	struct verbs_send_request *r = request_get(s);
+	if (!r) {
+		*request_p = NULL;
+		return 0;
+	}
+	r->base.conn = conn;
+	r->cls = cls;
+	r->data = bytes ? data : nothing;
+	r->bytes = bytes;
+	r->tag = tag;
+	r->mr = (const struct verbs_mr *)mr;
+	s->conn.sock.in_flight++;
+	err = verbs_credit_match(s, r);
+	if (!err)
+		err = rails_push(s);
+	if (err)
+		return err;
+	*request_p = &r->base;
+	return 0;
+}
+
+static int progress(struct verbs_sender *s)
+{
+	int err = verbs_credits_pull(s);
+	for (int i = 0; i < s->conn.nrails && !err; i++)
+		err = verbs_rail_poll(&s->conn, &s->conn.rail[i]);
+	if (!err)
+		err = rails_push(s);
+	return err ? err : verbs_conn_idle(&s->conn);
+}
+
+int verbs_send_test(struct lina_request *request, int *done_p, int *bytes_p)
+{
+	struct verbs_send_request *r = (struct verbs_send_request *)request;
+	struct verbs_sender *s = (struct verbs_sender *)request->conn;
+
+	*done_p = 0;
+	if (s->conn.sock.err)
+		return s->conn.sock.err;
+	int err = r->state == VERBS_SEND_DONE ? 0 : progress(s);
+	if (err)
+		return err;
+	if (r->state != VERBS_SEND_DONE)
+		return 0;
+	if (bytes_p)
+		*bytes_p = r->bytes < INT_MAX ? (int)r->bytes : INT_MAX;
+	r->state = VERBS_SEND_FREE;
+	s->conn.sock.in_flight--;
+	*done_p = 1;
+	return 0;
+}

@@ -1,0 +1,232 @@
+#include "plugin/verbs_wire.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+
+enum { MAGIC = 0x4c494252, VERSION = 1, PART_ALIGN_BYTES = 4096 }; /* "LIBR" */
+
+/* Cursors: what is put or got moves on. */
+static void put(uint8_t **at, uint64_t value, int nbytes)
+{
+	for (int i = nbytes - 1; i >= 0; i--)
+		*(*at)++ = (uint8_t)(value >> (8 * i));
+}
+
+static uint64_t get(const uint8_t **at, int nbytes)
+{
+	uint64_t value = 0;
+
+	for (int i = 0; i < nbytes; i++)
+		value = value << 8 | *(*at)++;
+	return value;
+}
+
+/* --- info: 24 bytes and 40 for each rail --- */
+
+static void rail_encode(const struct verbs_rail_info *rail, uint8_t **at)
+{
+	memcpy(*at, rail->gid, sizeof(rail->gid));
+	*at += sizeof(rail->gid);
+	put(at, rail->lid, 2);
+	put(at, rail->mtu, 1);
+	put(at, rail->is_ethernet, 1);
+	put(at, rail->rkey, 4);
+	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
+		put(at, rail->qpn[cls], 4);
+		put(at, rail->psn[cls], 4);
+	}
+}
+
+void verbs_info_encode(const struct verbs_info *info, uint8_t out[VERBS_INFO_BYTES])
+{
+	uint8_t *at = out;
+
+	memset(out, 0, VERBS_INFO_BYTES);
+	put(&at, MAGIC, 4);
+	put(&at, VERSION, 2);
+	put(&at, (uint64_t)info->nrails, 2);
+	put(&at, info->control, 8);
+	put(&at, 0, 8);
+	for (int i = 0; i < info->nrails; i++)
+		rail_encode(&info->rail[i], &at);
+}
+
+static int rail_decode(const uint8_t **at, struct verbs_rail_info *rail)
+{
+	const uint32_t most = (1 << 24) - 1;
+
+	memcpy(rail->gid, *at, sizeof(rail->gid));
+	*at += sizeof(rail->gid);
+	rail->lid = (uint16_t)get(at, 2);
+	rail->mtu = (uint8_t)get(at, 1);
+	uint8_t is_ethernet = (uint8_t)get(at, 1);
+	rail->is_ethernet = is_ethernet;
+	rail->rkey = (uint32_t)get(at, 4);
+	bool good = rail->mtu >= 1 && rail->mtu <= 5 && is_ethernet <= 1;
+	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
+		rail->qpn[cls] = (uint32_t)get(at, 4);
+		rail->psn[cls] = (uint32_t)get(at, 4);
+		good = good && rail->qpn[cls] <= most && rail->psn[cls] <= most;
+	}
+	return good ? 0 : -EPROTO;
+}
+
+int verbs_info_decode(const uint8_t in[VERBS_INFO_BYTES], struct verbs_info *info_p)
+{
+	struct verbs_info info = { .nrails = 0 };
+	const uint8_t *at = in;
+
+	if (get(&at, 4) != MAGIC || get(&at, 2) != VERSION)
+		return -EPROTO;
+	uint64_t nrails = get(&at, 2);
+	if (nrails < 1 || nrails > VERBS_RAILS_MAX)
+		return -EPROTO;
+	info.nrails = (int)nrails;
+	info.control = get(&at, 8);
+	if (get(&at, 8) != 0)
+		return -EPROTO;
+	for (int i = 0; i < info.nrails; i++)
+		if (rail_decode(&at, &info.rail[i]))
+			return -EPROTO;
+	*info_p = info;
+	return 0;
+}
+
+/* --- notes --- */
+
+enum { NOTE_FIRST = 0xb5 };
+
+void verbs_note_encode(const struct verbs_note *note, uint8_t out[VERBS_NOTE_BYTES])
+{
+	uint8_t *at = out;
+
+	memset(out, 0, VERBS_NOTE_BYTES);
+	put(&at, NOTE_FIRST, 1);
+	put(&at, (uint64_t)note->type, 1);
+	put(&at, (uint64_t)note->rail, 2);
+	put(&at, note->life, 4);
+	for (int cls = 0; cls < LINA_NCLASSES; cls++)
+		put(&at, note->imms[cls], 4);
+}
+
+int verbs_note_decode(const uint8_t in[VERBS_NOTE_BYTES], struct verbs_note *note_p)
+{
+	const uint8_t *at = in;
+	struct verbs_note note;
+
+	uint64_t first = get(&at, 1), type = get(&at, 1), rail = get(&at, 2);
+	if (first != NOTE_FIRST || type >= VERBS_NOTES || rail >= VERBS_RAILS_MAX)
+		return -EPROTO;
+	note.type = (enum verbs_note_type)type;
+	note.rail = (int)rail;
+	note.life = (uint32_t)get(&at, 4);
+	for (int cls = 0; cls < LINA_NCLASSES; cls++)
+		note.imms[cls] = (uint32_t)get(&at, 4);
+	*note_p = note;
+	return 0;
+}
+
+/* --- immediates: slot, entry, kind, value from the highest bit down --- */
+
+enum { KIND_BITS = 3, ENTRY_BITS = 3, SLOT_BITS = 6 };
+enum { ENTRY_SHIFT = VERBS_VALUE_BITS + KIND_BITS, SLOT_SHIFT = ENTRY_SHIFT + ENTRY_BITS };
+_Static_assert((int)SLOT_SHIFT + (int)SLOT_BITS == 32, "an immediate has 32 bits");
+_Static_assert(1 << SLOT_BITS == VERBS_REQUESTS && 1 << ENTRY_BITS == LINA_RECVS_MAX, "fields");
+
+uint32_t verbs_imm_encode(const struct verbs_imm *imm)
+{
+	return imm->slot << SLOT_SHIFT | imm->entry << ENTRY_SHIFT |
+	       (uint32_t)imm->kind << VERBS_VALUE_BITS | imm->value;
+}
+
+int verbs_imm_decode(uint32_t in, struct verbs_imm *imm_p)
+{
+	uint32_t kind = in >> VERBS_VALUE_BITS & ((1 << KIND_BITS) - 1);
+
+	if (kind >= VERBS_IMM_KINDS)
+		return -EPROTO;
+	*imm_p = (struct verbs_imm){
+		.kind = (enum verbs_imm_kind)kind,
+		.slot = in >> SLOT_SHIFT,
+		.entry = in >> ENTRY_SHIFT & (LINA_RECVS_MAX - 1),
+		.value = in & VERBS_VALUE_MAX,
+	};
+	return 0;
+}
+
+enum { PARTS_BITS = 2, LOW_MASK = (1 << VERBS_LOW_BITS) - 1 };
+_Static_assert(
+	(int)VERBS_LOW_BITS + 1 + (int)PARTS_BITS == (int)VERBS_VALUE_BITS, "a begin's bits");
+_Static_assert(1 << PARTS_BITS == VERBS_RAILS_MAX, "a begin can say how many parts there are");
+
+uint32_t verbs_begin_value(uint64_t bytes, int nparts)
+{
+	uint32_t has_high = bytes > LOW_MASK;
+
+	return (uint32_t)(nparts - 1) << (VERBS_LOW_BITS + 1) | has_high << VERBS_LOW_BITS |
+	       (uint32_t)(bytes & LOW_MASK);
+}
+
+uint32_t verbs_high_value(uint64_t bytes)
+{
+	return (uint32_t)(bytes >> VERBS_LOW_BITS);
+}
+
+struct verbs_begin verbs_begin_of(uint32_t value)
+{
+	return (struct verbs_begin){
+		.low = value & LOW_MASK,
+		.has_high = value >> VERBS_LOW_BITS & 1,
+		.nparts = (int)(value >> (VERBS_LOW_BITS + 1)) + 1,
+	};
+}
+
+/* --- credits --- */
+
+void verbs_cts_encode(const struct verbs_credit *credit, uint64_t number, struct verbs_cts *out)
+{
+	*out = (struct verbs_cts){
+		.addr = htobe64(credit->addr),
+		.room = htobe64(credit->room),
+		.tag = htobe32((uint32_t)credit->tag),
+		.n = htobe32((uint32_t)credit->n),
+		.number = htobe64(number),
+	};
+	for (int i = 0; i < VERBS_RAILS_MAX; i++)
+		out->rkey[i] = htobe32(credit->rkey[i]);
+}
+
+int verbs_cts_decode(const struct verbs_cts *in, struct verbs_credit *credit_p)
+{
+	uint32_t n = be32toh(in->n);
+
+	if (n < 1 || n > LINA_RECVS_MAX)
+		return -EPROTO;
+	credit_p->addr = be64toh(in->addr);
+	credit_p->room = be64toh(in->room);
+	for (int i = 0; i < VERBS_RAILS_MAX; i++)
+		credit_p->rkey[i] = be32toh(in->rkey[i]);
+	credit_p->tag = (int)be32toh(in->tag);
+	credit_p->n = (int)n;
+	return 0;
+}
+
+/* --- stripes --- */
+
+int verbs_nparts(uint64_t bytes, int nrails)
+{
+	uint64_t most = bytes / VERBS_STRIPE_MIN_BYTES;
+
+	if (most < 2)
+		return 1;
+	return most < (uint64_t)nrails ? (int)most : nrails;
+}
+
+void verbs_part(uint64_t bytes, int nparts, int i, uint64_t *from_p, uint64_t *until_p)
+{
+	uint64_t stripe = bytes / (uint64_t)nparts / PART_ALIGN_BYTES * PART_ALIGN_BYTES;
+
+	*from_p = stripe * (uint64_t)i;
+	*until_p = i == nparts - 1 ? bytes : *from_p + stripe;
+}

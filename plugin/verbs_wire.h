@@ -1,0 +1,153 @@
+/*
+ * What the ends of a connection on RDMA tell each other, and the only place that knows its layout:
+ * over their socket first what each is made of, later notes about rails; by RDMA the immediates of
+ * the sender and the credits of the receiver. Pure. All fields are big-endian. Decoders check all
+ * that they return; what they cannot check (is this slot in use?) their caller does.
+ *
+ *   info   184 bytes, each end's first word
+ *   note    24 bytes
+ *
+ * Errors: -EPROTO.
+ */
+#ifndef LINA_PLUGIN_VERBS_WIRE_H
+#define LINA_PLUGIN_VERBS_WIRE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plugin/net.h"
+#include "priority/class.h"
+
+enum {
+	VERBS_RAILS_MAX = 4,
+	VERBS_REQUESTS = 64, /* of one end, a power of two; NCCL has at most 32 in flight */
+	VERBS_INFO_BYTES = 184,
+	VERBS_NOTE_BYTES = 24,
+};
+
+/* --- info --- */
+
+struct verbs_rail_info {
+	uint8_t gid[16];
+	uint16_t lid;                                    /* InfiniBand */
+	uint8_t mtu;                                     /* enum ibv_mtu */
+	bool is_ethernet;                                /* RoCE */
+	uint32_t rkey;                                   /* of the control memory */
+	uint32_t qpn[LINA_NCLASSES], psn[LINA_NCLASSES]; /* 24 bits each */
+};
+
+struct verbs_info {
+	int nrails;       /* 1..VERBS_RAILS_MAX */
+	uint64_t control; /* address of the control memory (struct verbs_control) */
+	struct verbs_rail_info rail[VERBS_RAILS_MAX];
+};
+
+void verbs_info_encode(const struct verbs_info *info, uint8_t out[VERBS_INFO_BYTES]);
+int verbs_info_decode(const uint8_t in[VERBS_INFO_BYTES], struct verbs_info *info_p);
+
+/* --- notes --- */
+
+enum verbs_note_type {
+	VERBS_NOTE_READY, /* the sender may be written to */
+	VERBS_NOTE_DOWN,  /* rail takes nothing in any more; imms have come on it */
+	VERBS_NOTE_RISE,  /* the sender: rail can be used again; its queue pairs wait */
+	VERBS_NOTE_RISEN, /* the receiver: so do mine, and they are connected */
+	VERBS_NOTE_NO,    /* it cannot */
+	VERBS_NOTE_GO,    /* the sender: it is in use */
+	VERBS_NOTES,
+};
+
+struct verbs_note {
+	enum verbs_note_type type;
+	int rail;                     /* 0..VERBS_RAILS_MAX-1 */
+	uint32_t life;                /* how often the rail was connected before */
+	uint32_t imms[LINA_NCLASSES]; /* immediates of this life that came in, by class; wraps */
+};
+
+void verbs_note_encode(const struct verbs_note *note, uint8_t out[VERBS_NOTE_BYTES]);
+int verbs_note_decode(const uint8_t in[VERBS_NOTE_BYTES], struct verbs_note *note_p);
+
+/* --- immediates --- */
+
+/* A message is one part on one rail, or a part on each of several. Its size is said by VERBS_WHOLE,
+ * or ahead by VERBS_BEGIN, with VERBS_HIGH for a large one, on any of its rails and in any order
+ * with the parts on others. */
+enum verbs_imm_kind {
+	VERBS_WHOLE,    /* value: the message's size; it is here */
+	VERBS_BEGIN,    /* verbs_begin */
+	VERBS_HIGH,     /* value: size >> VERBS_LOW_BITS */
+	VERBS_PROGRESS, /* value: bulk bytes on this queue pair since the last immediate */
+	VERBS_END,      /* the same, and a part is here to its end; latency: 0 */
+	VERBS_IMM_KINDS,
+};
+
+enum {
+	VERBS_VALUE_BITS = 20,
+	VERBS_VALUE_MAX = (1 << VERBS_VALUE_BITS) - 1,
+	VERBS_LOW_BITS = 17,
+};
+#define VERBS_MESSAGE_MAX_BYTES ((UINT64_C(1) << (VERBS_LOW_BITS + VERBS_VALUE_BITS)) - 1)
+
+struct verbs_imm {
+	enum verbs_imm_kind kind;
+	unsigned slot;  /* 0..VERBS_REQUESTS-1: of the receive */
+	unsigned entry; /* 0..LINA_RECVS_MAX-1: which of its buffers */
+	uint32_t value; /* 0..VERBS_VALUE_MAX */
+};
+
+uint32_t verbs_imm_encode(const struct verbs_imm *imm); /* host order */
+int verbs_imm_decode(uint32_t in, struct verbs_imm *imm_p);
+
+/* What a message's size and number of parts are as values of VERBS_BEGIN and VERBS_HIGH. */
+struct verbs_begin {
+	uint32_t low;  /* size & ((1 << VERBS_LOW_BITS) - 1) */
+	bool has_high; /* VERBS_HIGH says the rest */
+	int nparts;    /* 1..VERBS_RAILS_MAX */
+};
+
+uint32_t verbs_begin_value(uint64_t bytes, int nparts);
+uint32_t verbs_high_value(uint64_t bytes);
+struct verbs_begin verbs_begin_of(uint32_t value);
+
+/* --- credits --- */
+
+/* One buffer of a receive, as it lies in the sender's memory: one cache line, so that it is seen
+ * as a whole once its last field is. */
+struct verbs_cts {
+	uint64_t addr, room;
+	uint32_t rkey[VERBS_RAILS_MAX];
+	uint32_t tag;
+	uint32_t n; /* buffers of the receive */
+	uint64_t unused[2];
+	uint64_t number; /* of the receive, from 1 */
+};
+_Static_assert(sizeof(struct verbs_cts) == 64, "a credit is a cache line");
+
+/* The sender's memory that the receiver writes to; the receiver has the same as its source. */
+struct verbs_control {
+	struct verbs_cts cts[VERBS_REQUESTS][LINA_RECVS_MAX]; /* receive number k at k % ... */
+	uint64_t granted[VERBS_RAILS_MAX]; /* bulk that may come in all on a rail */
+};
+
+struct verbs_credit {
+	uint64_t addr, room;
+	uint32_t rkey[VERBS_RAILS_MAX];
+	int tag, n;
+};
+
+void verbs_cts_encode(const struct verbs_credit *credit, uint64_t number, struct verbs_cts *out);
+/* The caller has seen its number. */
+int verbs_cts_decode(const struct verbs_cts *in, struct verbs_credit *credit_p);
+
+/* --- stripes --- */
+
+enum { VERBS_STRIPE_MIN_BYTES = 64 << 10 }; /* a smaller message stays on one rail */
+
+/* How many of nrails a message is spread over. */
+int verbs_nparts(uint64_t bytes, int nrails);
+
+/* Part i of nparts: *from_p up to *until_p, together all of it, of equal size but for what is
+ * rounded to 4 KiB. */
+void verbs_part(uint64_t bytes, int nparts, int i, uint64_t *from_p, uint64_t *until_p);
+
+#endif
