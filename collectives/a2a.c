@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectives/element.h"
 #include "collectives/error.h"
 
 void lina_a2a_settings_default(struct lina_a2a_settings *settings_p)
@@ -13,48 +14,11 @@ void lina_a2a_settings_default(struct lina_a2a_settings *settings_p)
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
-/* Types that NCCL's header does not always name: bfloat16 where CUDA's was not included,
- * before 2.24 also the two of 8 bits. Their numbers are its ABI. */
-enum { TYPE_BFLOAT16 = 9, TYPE_FLOAT8_E4M3 = 10, TYPE_FLOAT8_E5M2 = 11 };
-
-/* Bytes of an element, 0 for what is no type. */
-static size_t type_bytes(ncclDataType_t type, enum lina_element *element_p)
-{
-	*element_p = LINA_ELEMENT_OTHER;
-	switch ((int)type) {
-	case ncclInt8:
-	case ncclUint8:
-	case TYPE_FLOAT8_E4M3:
-	case TYPE_FLOAT8_E5M2:
-		return 1;
-	case ncclInt32:
-	case ncclUint32:
-		return 4;
-	case ncclInt64:
-	case ncclUint64:
-		return 8;
-	case ncclFloat16:
-		*element_p = LINA_ELEMENT_F16;
-		return 2;
-	case TYPE_BFLOAT16:
-		*element_p = LINA_ELEMENT_BF16;
-		return 2;
-	case ncclFloat32:
-		*element_p = LINA_ELEMENT_F32;
-		return 4;
-	case ncclFloat64:
-		*element_p = LINA_ELEMENT_F64;
-		return 8;
-	default:
-		return 0;
-	}
-}
-
 static int settings_check(const struct lina_a2a_settings *s)
 {
 	enum lina_element element;
 
-	if (s->hidden < 1 || type_bytes(s->type, &element) == 0)
+	if (s->hidden < 1 || lina_type_bytes(s->type, &element) == 0)
 		return lina_fail(-EINVAL, "%zu elements of NCCL's type %d make no token", s->hidden,
 			(int)s->type);
 	if (s->max_tokens < 1 || s->max_choices < 1 ||
@@ -204,7 +168,7 @@ int lina_a2a_create(
 		goto destroy;
 	err = settings_check(settings);
 	if (!err) {
-		a2a->row_bytes = settings->hidden * type_bytes(settings->type, &a2a->element);
+		a2a->row_bytes = settings->hidden * lina_type_bytes(settings->type, &a2a->element);
 		err = open_tables(a2a, settings);
 	}
 	if (!err)

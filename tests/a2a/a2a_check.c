@@ -210,6 +210,7 @@ static const struct scenario {
 	{ "pipeline", run_pipeline },
 	{ "refuse", run_refuse },
 	{ "table", run_table },
+	{ "experts", run_experts },
 	{ "killed", run_killed },
 };
 

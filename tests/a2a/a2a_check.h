@@ -27,5 +27,6 @@ void need_error(const char *what, int err, int wanted, const char *says);
 
 void run_refuse(struct test *test);
 void run_table(struct test *test);
+void run_experts(struct test *test);
 
 #endif
