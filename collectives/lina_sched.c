@@ -89,33 +89,20 @@ static int check(const struct lina_sched *sched, int layer, const double *load)
 	return 0;
 }
 
-/* Whether a device has an expert at a layer. */
-static bool has(const struct lina_plan *plan, int layer, int device, int expert)
-{
-	int n = plan->shape.slots_per_device;
-	const int *slot = lina_plan_experts(plan, layer) + (size_t)device * (size_t)n;
-
-	for (int s = 0; s < n; s++)
-		if (slot[s] == expert)
-			return true;
-	return false;
-}
-
 int lina_sched_fetch(
 	const struct lina_sched *sched, int layer, int device, int *experts_p, int *n_p)
 {
 	int n = sched->plan->shape.slots_per_device, found = 0;
+	size_t first = (size_t)device * (size_t)n;
 
 	if (check(sched, layer, NULL) != 0 || device < 0 || device >= sched->plan->shape.ndevices)
 		return -EINVAL;
-	const int *slot = lina_plan_experts(sched->plan, layer) + (size_t)device * (size_t)n;
-	for (int s = 0; s < n; s++) {
-		bool twice = false;
-		for (int i = 0; i < found; i++)
-			twice = twice || experts_p[i] == slot[s];
-		if (slot[s] >= 0 && !twice && !has(sched->before, layer, device, slot[s]))
+	const int *slot = lina_plan_experts(sched->plan, layer) + first;
+	const int *old = lina_plan_experts(sched->before, layer) + first;
+	for (int s = 0; s < n; s++)
+		if (slot[s] != LINA_SLOT_EMPTY && !lina_plan_has(experts_p, found, slot[s]) &&
+			!lina_plan_has(old, n, slot[s]))
 			experts_p[found++] = slot[s];
-	}
 	*n_p = found;
 	return 0;
 }

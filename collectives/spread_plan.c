@@ -1,18 +1,16 @@
 #include "collectives/spread_plan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 static bool has(const struct lina_plan *plan, int layer, int expert, int device)
 {
-	const int *slot = lina_plan_experts(plan, layer) +
-			  (size_t)device * (size_t)plan->shape.slots_per_device;
+	int n = plan->shape.slots_per_device;
 
-	for (int s = 0; s < plan->shape.slots_per_device; s++)
-		if (slot[s] == expert)
-			return true;
-	return false;
+	return lina_plan_has(
+		lina_plan_experts(plan, layer) + (size_t)device * (size_t)n, n, expert);
 }
 
 static int items_open(const struct lina_plan *a, const struct lina_plan *b, int layer,
@@ -43,9 +41,10 @@ void lina_spread_items_free(struct lina_spread_items *items)
  * it. */
 static int device_after(const struct lina_plan_shape *shape, int from, int i)
 {
-	int n = shape->devices_per_node, node = from / n;
+	int n = shape->devices_per_node, nnodes = lina_plan_nnodes(shape), node = from / n;
 
-	return (node + i / n) % (shape->ndevices / n) * n + (from % n + i) % n;
+	assert(nnodes > 0);
+	return (node + i / n) % nnodes * n + (from % n + i) % n;
 }
 
 /* Those that need the expert, in order from its owner on. */

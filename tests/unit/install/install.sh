@@ -27,7 +27,20 @@ cat >"$work/expected" <<END
 ./opt/lina/share/man/man1/lina-top.1
 ./opt/lina/share/man/man7/lina.7
 END
-(cd "$work/staged" && find . -type f -o -type l | sort) >"$work/found"
+# liblina is there where NCCL's header was.
+if [ -e "$build/collectives/liblina.so" ]; then
+	for file in cmake/liblina/liblina-config-version.cmake cmake/liblina/liblina-config.cmake \
+		cmake/liblina/liblina-targets.cmake cmake/liblina/liblina-targets-*.cmake liblina.a liblina.so \
+		liblina.so.${version%%.*} "liblina.so.$version" pkgconfig/liblina.pc; do
+		echo "./opt/lina/$libdir/$file"
+	done >>"$work/expected"
+	for header in counts lina lina_sched lina_sparse plan plan_io; do
+		echo "./opt/lina/include/lina/collectives/$header.h"
+	done >>"$work/expected"
+fi
+sort -o "$work/expected" "$work/expected"
+(cd "$work/staged" && find . -type f -o -type l | sed 's/liblina-targets-[a-z]*\.cmake/liblina-targets-*.cmake/' | sort) \
+	>"$work/found"
 if ! diff -u --label expected --label installed "$work/expected" "$work/found"; then
 	echo 'these files are installed, and not those'
 	exit 1
