@@ -199,7 +199,7 @@ void fabric_hold(uint32_t qp_num, bool held)
 void fabric_hold_half(int dev, bool held)
 {
 	fake_lock();
-	for (uint32_t i = FAKE_FIRST_QP; i < fake.next_qp; i += 2)
+	for (uint32_t i = FAKE_FIRST_QP; i < FAKE_KEYS; i += 2)
 		if (fake.qps[i] && fake.qps[i]->context->dev->index == dev)
 			fake.qps[i]->held = held;
 	(void)fake_leave(0);

@@ -17,7 +17,7 @@
 
 enum {
 	FAKE_EVENTS = 64,
-	FAKE_KEYS = 1 << 16, /* queue pairs and memory regions ever made between two starts */
+	FAKE_KEYS = 1 << 16, /* queue pairs at a time, and memory regions */
 	FAKE_FIRST_QP = 17,  /* as if there had been others */
 };
 
@@ -116,7 +116,8 @@ struct fake_fabric {
 	struct fake_device devices[FABRIC_DEVICES_MAX];
 	TAILQ_HEAD(, fake_qp) busy; /* queue pairs with work that is not done */
 	int nbusy;
-	uint32_t next_qp, next_mr;
+	uint32_t next_qp, next_mr; /* numbers that were not used for longest */
+	uint32_t life;             /* of keys: the upper half of each */
 	struct fake_qp *qps[FAKE_KEYS];
 	struct fake_mr *mrs[FAKE_KEYS];
 	struct fabric_post posts[FABRIC_POSTS_MAX];

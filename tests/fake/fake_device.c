@@ -260,7 +260,7 @@ void fabric_remove(int dev)
 	fake_lock();
 	fake.devices[dev].removed = true;
 	event_to_all(&fake.devices[dev], IBV_EVENT_DEVICE_FATAL);
-	for (uint32_t i = FAKE_FIRST_QP; i < fake.next_qp; i++)
+	for (uint32_t i = FAKE_FIRST_QP; i < FAKE_KEYS; i++)
 		if (fake.qps[i] && fake.qps[i]->context->dev->index == dev)
 			fake_qp_fail(fake.qps[i]);
 	(void)fake_leave(0);

@@ -45,10 +45,20 @@ static int check_region(const struct ibv_pd *pd, size_t bytes, unsigned access)
 		return err;
 	if ((access & remote) && !(access & IBV_ACCESS_LOCAL_WRITE))
 		return -EINVAL;
-	if (fake.live.mrs >= fake.settings.max_mr || fake.next_mr >= FAKE_KEYS ||
+	if (fake.live.mrs >= fake.settings.max_mr ||
 		fake.live.locked_bytes + bytes > fake.settings.max_locked_bytes)
 		return -ENOMEM;
 	return 0;
+}
+
+/* Slots are used again, keys only after a long time. */
+static uint32_t free_slot(void)
+{
+	do {
+		fake.next_mr = (fake.next_mr + 1) % FAKE_KEYS;
+		fake.life += fake.next_mr == 0;
+	} while (fake.mrs[fake.next_mr]);
+	return fake.next_mr;
 }
 
 static int region_create(struct ibv_pd *pd, const struct fake_mr *like, struct ibv_mr **mr_p)
@@ -59,8 +69,9 @@ static int region_create(struct ibv_pd *pd, const struct fake_mr *like, struct i
 	*mr = *like;
 	mr->base.context = pd->context;
 	mr->base.pd = pd;
-	mr->base.lkey = mr->base.rkey = fake.next_mr++;
-	fake.mrs[mr->base.lkey] = mr;
+	uint32_t slot = free_slot();
+	mr->base.lkey = mr->base.rkey = fake.life << 16 | slot;
+	fake.mrs[slot] = mr;
 	((struct fake_pd *)pd)->nchildren++;
 	fake.live.mrs++;
 	fake.live.locked_bytes += mr->base.length;
@@ -109,7 +120,7 @@ int fake_dereg_mr(struct ibv_mr *ibv_mr)
 	struct fake_mr *mr = (struct fake_mr *)ibv_mr;
 
 	fake_lock();
-	fake.mrs[mr->base.lkey] = NULL;
+	fake.mrs[mr->base.lkey % FAKE_KEYS] = NULL;
 	((struct fake_pd *)mr->base.pd)->nchildren--;
 	fake.live.mrs--;
 	fake.live.locked_bytes -= mr->base.length;
@@ -122,9 +133,9 @@ int fake_dereg_mr(struct ibv_mr *ibv_mr)
 uint8_t *fake_memory(
 	const struct ibv_pd *pd, uint32_t key, uint64_t addr, uint64_t bytes, unsigned access)
 {
-	const struct fake_mr *mr = key < FAKE_KEYS ? fake.mrs[key] : NULL;
+	const struct fake_mr *mr = fake.mrs[key % FAKE_KEYS];
 
-	if (!mr || mr->base.pd != pd || (mr->access & access) != access)
+	if (!mr || mr->base.lkey != key || mr->base.pd != pd || (mr->access & access) != access)
 		return NULL;
 	if (addr < mr->iova || bytes > mr->base.length || addr - mr->iova > mr->base.length - bytes)
 		return NULL;

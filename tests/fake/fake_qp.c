@@ -21,7 +21,7 @@ static int check_caps(const struct ibv_qp_cap *cap)
 		cap->max_recv_sge > (uint32_t)settings->max_sge ||
 		cap->max_inline_data > (uint32_t)settings->max_inline)
 		return -EINVAL;
-	return fake.live.qps >= settings->max_qp || fake.next_qp >= FAKE_KEYS ? -ENOMEM : 0;
+	return fake.live.qps >= settings->max_qp ? -ENOMEM : 0;
 }
 
 /* What is inline has its room in one piece. */
@@ -51,6 +51,12 @@ static void qp_free(struct fake_qp *qp)
 	free(qp);
 }
 
+static void next_number(void)
+{
+	if (++fake.next_qp == FAKE_KEYS)
+		fake.next_qp = FAKE_FIRST_QP;
+}
+
 static void qp_publish(struct fake_qp *qp, struct ibv_pd *pd, struct ibv_qp_init_attr *attr)
 {
 	qp->context = fake_context(pd->context);
@@ -63,7 +69,10 @@ static void qp_publish(struct fake_qp *qp, struct ibv_pd *pd, struct ibv_qp_init
 	qp->base.recv_cq = attr->recv_cq;
 	qp->base.qp_type = attr->qp_type;
 	qp->base.state = IBV_QPS_RESET;
-	qp->base.qp_num = fake.next_qp++;
+	while (fake.qps[fake.next_qp])
+		next_number();
+	qp->base.qp_num = fake.next_qp;
+	next_number();
 	fake.qps[qp->base.qp_num] = qp;
 	((struct fake_pd *)pd)->nchildren++;
 	((struct fake_cq *)attr->send_cq)->nqps++;
@@ -337,9 +346,8 @@ static void send_add(struct fake_qp *qp, const struct ibv_send_wr *wr)
 	work->nsges = wr->num_sge;
 	work->bytes = (uint32_t)sum(wr->sg_list, wr->num_sge);
 	for (int i = 0; i < wr->num_sge; i++) {
-		/* The verbs' way to name memory */
-		const void *from = (const void *)(uintptr_t)wr->sg_list[i]
-					   .addr; /* NOLINT(performance-no-int-to-ptr) */
+		/* NOLINTNEXTLINE(performance-no-int-to-ptr): verbs name memory so */
+		const void *from = (const void *)(uintptr_t)wr->sg_list[i].addr;
 		uint32_t length = wr->sg_list[i].length;
 		work->sges[i] = wr->sg_list[i];
 		if (work->inlined && length > 0)

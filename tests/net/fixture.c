@@ -10,6 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef FIXTURE_ON_VERBS
+#include "fake/fabric.h"
+#define TRANSPORT "verbs"
+#else
+#define TRANSPORT "tcp"
+#endif
+
 enum { LOG_BYTES = 64 << 10, CONNECT_MS = 30000 };
 
 /* Lines of one level. */
@@ -203,6 +210,7 @@ static void settings_apply(const char *settings)
 
 	lina_variables_unset();
 	(void)setenv("LINA_IFNAME", "=lo", 1);
+	(void)setenv("LINA_TRANSPORT", TRANSPORT, 1);
 	(void)setenv("LINA_SHARE", "0", 1); /* other tests run at the same time */
 	(void)snprintf(text, sizeof(text), "%s", settings ? settings : "");
 	for (char *one; (one = strsep(&rest, " "));) {
@@ -268,11 +276,26 @@ void pair_open(const char *settings, struct pair *pair_p)
 		die("no connection with '%s': %s", settings ? settings : "", strerror(-err));
 }
 
+/* What the devices have seen of the transport. */
+static void check_devices(void)
+{
+#ifdef FIXTURE_ON_VERBS
+	struct fabric_counts counts = fabric_counts();
+
+	if (!fabric_nothing_live())
+		die("something of the RDMA devices is left");
+	if (counts.misuses || counts.overruns)
+		die("%ld calls that the devices refused, %ld queues that ran over", counts.misuses,
+			counts.overruns);
+#endif
+}
+
 void pair_close(struct pair *pair)
 {
 	(void)lina_net_close_send(pair->send);
 	(void)lina_net_close_recv(pair->recv);
 	(void)lina_net_close(pair->net);
+	check_devices();
 }
 
 int connect_within(struct lina_net *net, void *handle, int ms, struct lina_conn **conn_p)
@@ -330,10 +353,41 @@ int finish_both(struct lina_request *a, struct lina_request *b, int ms)
 	return err;
 }
 
+/* --- transfers --- */
+
+#ifdef FIXTURE_ON_VERBS
+struct lina_mr *memory_at(struct lina_conn *conn, const void *data, size_t bytes)
+{
+	struct lina_mr *mr = NULL;
+
+	if (bytes == 0)
+		return NULL;
+	int err = lina_net_reg(conn, (void *)data, bytes, LINA_PTR_HOST, 0, -1, &mr);
+	if (err)
+		die("no registration: %s", strerror(-err));
+	return mr;
+}
+#else
+struct lina_mr *memory_at(struct lina_conn *conn, const void *data, size_t bytes)
+{
+	(void)conn;
+	(void)data;
+	(void)bytes;
+	return NULL;
+}
+#endif
+
+void memory_of(struct lina_conn *conn, int n, void *const *data, const size_t *bytes,
+	struct lina_mr **mrs_p)
+{
+	for (int i = 0; i < n; i++)
+		mrs_p[i] = memory_at(conn, data[i], bytes[i]);
+}
+
 struct lina_request *post_recv(struct lina_conn *conn, void *data, size_t bytes, int tag)
 {
 	struct lina_request *request = NULL;
-	struct lina_mr *mr = NULL;
+	struct lina_mr *mr = memory_at(conn, data, bytes);
 
 	int err = lina_net_recv(conn, 1, &data, &bytes, &tag, &mr, NULL, &request);
 	if (err || !request)
@@ -346,7 +400,8 @@ struct lina_request *post_send(struct lina_conn *conn, const void *data, size_t 
 	struct lina_request *request = NULL;
 
 	/* What is sent is only read, though the call, as NCCL's, has no const. */
-	int err = lina_net_send(conn, (void *)data, bytes, tag, NULL, NULL, &request);
+	int err = lina_net_send(
+		conn, (void *)data, bytes, tag, memory_at(conn, data, bytes), NULL, &request);
 	if (err || !request)
 		die("send not posted: %s", strerror(-err));
 	return request;

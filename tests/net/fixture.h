@@ -2,6 +2,10 @@
  * What tests of the net core share: both ends of a connection in one process over loopback, a log
  * that is kept, and what a process holds that must be given back. A failure of the fixture itself
  * ends the program with exit code 1 and a message.
+ *
+ * The transport is tcp. In a program of lina_test_on_verbs it is verbs, on one fake RDMA device
+ * (tests/fake), or as many as fabric_start was told; closing the last context checks that nothing
+ * of them is left.
  */
 #ifndef LINA_TESTS_NET_FIXTURE_H
 #define LINA_TESTS_NET_FIXTURE_H
@@ -51,7 +55,13 @@ int finish_within(struct lina_request *request, int ms, int *bytes_p);
 /* The same for both ends at once; the first error, with *other_p 's in other_p. */
 int finish_both(struct lina_request *a, struct lina_request *b, int ms);
 
-/* One buffer, no registration. */
+/* What a transport that needs it registers memory by, for as long as conn lives; NULL on tcp, whose
+ * transfers need none. */
+struct lina_mr *memory_at(struct lina_conn *conn, const void *data, size_t bytes);
+void memory_of(struct lina_conn *conn, int n, void *const *data, const size_t *bytes,
+	struct lina_mr **mrs_p);
+
+/* One buffer of memory_at. */
 struct lina_request *post_recv(struct lina_conn *conn, void *data, size_t bytes, int tag);
 struct lina_request *post_send(struct lina_conn *conn, const void *data, size_t bytes, int tag);
 

@@ -137,7 +137,7 @@ static void groups_meet_sends_in_any_order(void **state)
 		int tags[N], got[N], n = 1 + (int)(random_next(&random) % N);
 		struct lina_request *sends[N], *recv = NULL;
 		size_t bytes[N];
-		struct lina_mr *mrs[N] = { NULL };
+		struct lina_mr *mrs[N];
 
 		for (int i = 0; i < n; i++) {
 			tags[i] = i * 3;
@@ -147,6 +147,7 @@ static void groups_meet_sends_in_any_order(void **state)
 			fill(from[i], MESSAGE_BYTES, (uint64_t)i);
 			memset(to[i], 0xaa, MESSAGE_BYTES);
 		}
+		memory_of(pair.recv, n, data, room, mrs);
 		int first = (int)(random_next(&random) % (uint64_t)n);
 		bool before = random_next(&random) % 2;
 		if (before)
@@ -182,11 +183,12 @@ static void group_waits_for_its_last_message(void **state)
 	void *data[2] = { a, b };
 	const size_t room[2] = { 4, 4 };
 	const int tags[2] = { 1, 2 };
-	struct lina_mr *mrs[2] = { NULL };
+	struct lina_mr *mrs[2];
 	struct lina_request *recv;
 	int done = 1;
 
 	(void)state;
+	memory_of(pair.recv, 2, data, room, mrs);
 	MUST(lina_net_recv(pair.recv, 2, data, room, tags, mrs, NULL, &recv));
 	MUST(finish_within(post_send(pair.send, from, 4, 2), LIMIT_MS, NULL));
 	for (int i = 0; i < 1000; i++) {

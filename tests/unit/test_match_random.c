@@ -71,7 +71,8 @@ static void model_send(void)
 	if (k == MODEL_MESSAGES || k > model.received[tag] + 12)
 		return;
 	struct model_message *m = &model.message[tag][k];
-	MUST(lina_net_send(pair.send, m->from, m->bytes, tag, NULL, NULL, &m->send));
+	MUST(lina_net_send(pair.send, m->from, m->bytes, tag,
+		memory_at(pair.send, m->from, m->bytes), NULL, &m->send));
 	model.sent[tag] += m->send != NULL;
 }
 
@@ -80,6 +81,7 @@ static void model_recv(void)
 	struct model_group *g = &model.group[model_below(MODEL_FLIGHT)];
 	void *data[LINA_RECVS_MAX];
 	size_t room[LINA_RECVS_MAX];
+	struct lina_mr *mrs[LINA_RECVS_MAX];
 	int tags[LINA_RECVS_MAX];
 	int n = 1 + (int)model_below(LINA_RECVS_MAX), posted = 0;
 
@@ -98,8 +100,9 @@ static void model_recv(void)
 		tags[posted++] = tag;
 	}
 	g->n = posted;
+	memory_of(pair.recv, posted, data, room, mrs);
 	if (posted > 0)
-		MUST(lina_net_recv(pair.recv, posted, data, room, tags, NULL, NULL, &g->request));
+		MUST(lina_net_recv(pair.recv, posted, data, room, tags, mrs, NULL, &g->request));
 	if (posted > 0 && !g->request)
 		for (int i = posted - 1; i >= 0; i--)
 			model.received[tags[i]]--;

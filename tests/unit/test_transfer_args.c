@@ -73,10 +73,10 @@ static void transfers_stay_within_their_registration(void **state)
 
 static void flush_is_done_at_once(void **state)
 {
-	uint8_t data[8];
+	uint8_t data[8] = { 0 };
 	void *const at = data;
 	const int bytes = 8, bad = -1;
-	struct lina_mr *mr = NULL;
+	struct lina_mr *mr = memory_at(pair.recv, data, 8);
 	struct lina_request *request = (struct lina_request *)&pair;
 
 	(void)state;
