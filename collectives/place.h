@@ -76,8 +76,12 @@ double lina_hecate_volume_bytes(const int *copies, int nexperts, double expert_b
  * max_moves >= 0 and a current placement of the same shape, no layer has more copies against it
  * than that. -EINVAL: no fabric; max_moves with a current placement of another shape, or that has
  * not what is fixed; experts cannot all be placed beside what is fixed. */
+struct lina_moetuner_settings;
 struct lina_best_settings {
 	long trials; /* changes tried per layer and starting point, at most */
+	/* Begin with MoETuner's plan as well (moetuner.h), where there are transitions; NULL: not.
+	 */
+	const struct lina_moetuner_settings *moetuner;
 	void (*step)(void *of, int done, int all); /* called now and then; may be NULL */
 	void *of;
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collectives/layer_search.h"
+#include "collectives/moetuner.h"
 #include "collectives/place_parts.h"
 
 struct lina_best_settings lina_best_settings_default(void)
@@ -83,6 +84,9 @@ static int make_starts(struct best *b)
 			lina_place_layers(b->place, lina_spread_layer, &spread[i], &plan), &plan);
 	if (!err && b->place->ngroups == 1)
 		err = add_start(b, lina_place_proportional(b->place, &proportional, &plan), &plan);
+	if (!err && b->place->ngroups == 1 && b->settings->moetuner)
+		err = add_start(b,
+			lina_place_moetuner(b->place, b->settings->moetuner, &plan, NULL), &plan);
 	if (!err && b->place->ngroups == 1)
 		err = add_start(b, lina_place_hecate(b->place, &hecate, &plan), &plan);
 	return err;

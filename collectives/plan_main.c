@@ -11,6 +11,7 @@ static const struct {
 	lina_plan_cmd_fn *run;
 	const char *help;
 } commands[] = {
+	{ "place", lina_plan_cmd_place, "make a placement table from counts of tokens" },
 	{ "check", lina_plan_cmd_check,
 		"say whether a placement table is right, and what is wrong" },
 	{ "pipeline", lina_plan_cmd_pipeline,

@@ -18,6 +18,7 @@ typedef int lina_plan_cmd_fn(int argc, char **argv);
 lina_plan_cmd_fn lina_plan_cmd_check;
 lina_plan_cmd_fn lina_plan_cmd_pipeline;
 lina_plan_cmd_fn lina_plan_cmd_pack;
+lina_plan_cmd_fn lina_plan_cmd_place;
 lina_plan_cmd_fn lina_plan_cmd_topology;
 
 /* Says "lina-plan: MESSAGE" on stderr; returns 1, for an exit status. */

@@ -1,0 +1,60 @@
+#!/bin/sh
+# lina-plan place and check, as a user runs them.
+# Usage: place.sh LINA_PLAN
+set -eu
+
+plan=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+fail() {
+	echo "$*"
+	exit 1
+}
+
+# refused TEXT ARGUMENT...: lina-plan place ARGUMENT... fails, says TEXT, and leaves no table.
+refused() {
+	said=$1
+	shift
+	if "$plan" place --counts counts.csv "$@" -o none >out 2>&1; then fail "not refused: $*"; fi
+	grep -qF -- "$said" out || { cat out; fail "does not say '$said': $*"; }
+	[ ! -e none ] || fail "left a table: $*"
+}
+
+echo layer,expert,count >counts.csv
+for layer in 0 1; do
+	for expert in 0 1 2 3 4 5 6 7; do echo "$layer,$expert,$((100 / (1 + expert + layer)))"; done
+done >>counts.csv
+
+for method in uniform eplb lina hecate best; do
+	"$plan" place -m $method --counts counts.csv --devices 4 --nodes 2 --slots 3 -o $method >out
+	grep -q "^method  *$method\$" out && grep -q '^load max/mean' out && grep -q '^lower bound' out ||
+		{ cat out; fail "$method: a line is missing"; }
+	"$plan" check -q $method
+done
+
+# The table alone on standard output; the links from a text.
+"$plan" place --counts counts.csv --topology '2 nodes, 2 gpus, nvlink 300 GB/s, 2 nics 50 GB/s' --slots 3 -o - 2>report >table
+"$plan" check table >out
+grep -q '2 layers, 8 experts, 4 devices (2 a node), 3 slots each' out || { cat out; fail 'not the shape asked for'; }
+grep -q '^lower bound' report || fail 'no report beside the table'
+
+# From where experts are: no more copies than allowed, and the next generation.
+sed 's/100/10/;s/,0,/,7,/' counts.csv >later.csv
+"$plan" place --counts later.csv --devices 4 --nodes 2 --slots 3 --current best --moves 0 -o next >out
+grep -q '^copies  *0$' out || { cat out; fail 'copies that were not allowed'; }
+grep -q '^generation 1$' next || fail 'not the next generation'
+
+refused "must be one of uniform" -m fastest --devices 4
+refused "do not divide 5 devices evenly" --devices 5 --nodes 2
+refused "do not hold 8 experts" --devices 2 --slots 3
+refused "do not divide 8 experts evenly" --devices 2 --groups 3
+refused "must be a number from 1 to" --devices many
+refused "how many devices?"
+refused "only the method best" -m eplb --devices 4 --slots 3 --current best --moves 1
+refused "wanted are 2, 8, 8" --devices 8 --current best
+echo rubbish >table
+refused "table:1:1: expected 'lina-placement'" --devices 4 --current table
+echo '0,1,x' >>counts.csv
+refused "counts.csv:18:5" --devices 4
