@@ -7,6 +7,7 @@
 
 #include "plugin/log.h"
 #include "plugin/sock.h"
+#include "plugin/verbs_flush.h"
 
 enum {
 	PAGE_BYTES = 4096,
@@ -83,6 +84,7 @@ int verbs_conn_open(struct verbs_conn *c, struct lina_transport *transport,
 
 static void rails_close(struct verbs_conn *c)
 {
+	verbs_flush_stop(c);
 	for (int i = 0; i < c->nrails; i++)
 		verbs_rail_close(c, &c->rail[i]);
 }
@@ -90,6 +92,7 @@ static void rails_close(struct verbs_conn *c)
 void verbs_conn_close(struct verbs_conn *c)
 {
 	tcp_conn_flows_drop(&c->sock);
+	verbs_flush_close(c);
 	rails_close(c);
 	tcp_conn_close_lanes(&c->sock);
 	free(c->control);

@@ -8,8 +8,10 @@
  *   verbs_qp.c         queue pairs: what is posted on them and what completes
  *   verbs_rail.c       rails that break and come back
  *   verbs_send.c       the sending end
+ *   verbs_undo.c       the sending end: what a broken rail did not deliver
  *   verbs_match.c      the sending end: credits and what they are for
  *   verbs_recv.c       the receiving end
+ *   verbs_flush.h      the receiving end: memory of GPUs
  *
  * A connection has a rail for each port of its device, and a rail a queue pair for each class of
  * traffic, so that latency messages never wait behind bulk in a NIC. Data moves only against
@@ -90,9 +92,10 @@ struct verbs_conn {
 	const struct lina_verbs *verbs;
 	const char *doing; /* for messages: "sending to", "receiving from" */
 	struct verbs_control *control;
-	uint64_t peer_control; /* its address */
-	int nrails;            /* that both ends have */
-	int nbroken;           /* of these, that are not up */
+	struct verbs_flush *flush; /* NULL: nothing was flushed yet */
+	uint64_t peer_control;     /* its address */
+	int nrails;                /* that both ends have */
+	int nbroken;               /* of these, that are not up */
 	struct verbs_rail rail[VERBS_RAILS_MAX];
 	struct lina_link_flow flow[VERBS_RAILS_MAX * LINA_NCLASSES];
 	uint64_t gone_ns; /* when the peer was found to have closed its socket; 0: it has not */
@@ -106,6 +109,7 @@ struct verbs_conn {
 		uint32_t imm);
 	/* The rail has ended at both ends: what it did not deliver is to go on others. */
 	int (*rail_ended)(struct verbs_conn *conn, struct verbs_rail *rail);
+	/* It is to be used again (VERBS_RISING) or is. */
 	void (*rail_up)(struct verbs_conn *conn, struct verbs_rail *rail);
 };
 

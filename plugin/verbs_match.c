@@ -51,11 +51,13 @@ static bool is_here(const struct verbs_sender *s, const struct verbs_cts *cts)
 }
 
 static int entry_take(
-	struct verbs_sender *s, unsigned slot, unsigned entry, const struct verbs_credit *from)
+	struct verbs_sender *s, uint64_t number, unsigned entry, const struct verbs_credit *from)
 {
+	unsigned slot = (unsigned)(number % VERBS_REQUESTS);
 	struct verbs_send_credit *c = &s->credit[slot][entry];
 
 	c->tag = from->tag;
+	c->number = number;
 	c->addr = from->addr;
 	c->room = from->room;
 	for (int i = 0; i < VERBS_RAILS_MAX; i++)
@@ -83,7 +85,7 @@ static int receive_take(struct verbs_sender *s)
 	s->next_number++;
 	s->conn.sock.idle = 0;
 	for (int i = 0; i < n; i++) {
-		int err = entry_take(s, slot, (unsigned)i, &credit[i]);
+		int err = entry_take(s, s->next_number - 1, (unsigned)i, &credit[i]);
 		if (err)
 			return err;
 	}

@@ -199,6 +199,7 @@ static void up(struct verbs_conn *c, struct verbs_rail *rail)
 	state_set(c, rail, VERBS_UP);
 	lina_info(
 		"%s %s: rail %s is used again", c->doing, c->sock.base.peer_name, rail->port->name);
+	c->rail_up(c, rail);
 }
 
 static int risen_heard(struct verbs_conn *c, struct verbs_rail *rail)
@@ -210,7 +211,6 @@ static int risen_heard(struct verbs_conn *c, struct verbs_rail *rail)
 		return tell(c, rail, VERBS_NOTE_NO);
 	}
 	up(c, rail);
-	c->rail_up(c, rail);
 	return c->sock.err ? c->sock.err : tell(c, rail, VERBS_NOTE_GO);
 }
 
@@ -234,7 +234,7 @@ static int note_take(struct verbs_conn *c, const struct verbs_note *note)
 		if (rail->state != VERBS_RISING || c->sock.base.sends)
 			break;
 		up(c, rail);
-		return 0;
+		return c->sock.err;
 	default:
 		break;
 	}

@@ -31,6 +31,7 @@ struct recv_buffer {
 struct recv_request {
 	struct lina_request base;
 	bool used;
+	uint64_t number;
 	int n, left; /* buffers; without all of their message */
 	struct recv_buffer buffer[LINA_RECVS_MAX];
 };
@@ -241,7 +242,13 @@ static int rail_fill(struct verbs_receiver *r, struct verbs_rail *rail)
 
 static void rail_up(struct verbs_conn *c, struct verbs_rail *rail)
 {
-	(void)rail_fill((struct verbs_receiver *)c, rail);
+	struct verbs_receiver *r = (struct verbs_receiver *)c;
+	int i = (int)(rail - c->rail);
+
+	int err = rail_fill(r, rail);
+	/* The last grant may have been lost with its last life. */
+	if (!err && rail->state == VERBS_UP)
+		(void)control_write(r, i, &c->control->granted[i], sizeof(c->control->granted[i]));
 }
 
 /* What credit the sender got by the rail is not known; a second copy does no harm. */
@@ -306,8 +313,10 @@ int verbs_receiver_grant(struct verbs_conn *conn, uint64_t bytes)
 	struct verbs_receiver *r = (struct verbs_receiver *)conn;
 
 	r->grant_bytes = bytes;
-	for (int i = 0; i < conn->nrails; i++)
+	for (int i = 0; i < conn->nrails; i++) {
 		r->rail[i].granted = bytes;
+		conn->control->granted[i] = htobe64(bytes);
+	}
 	return recvs_fill(r);
 }
 
@@ -340,6 +349,7 @@ static void request_make(struct verbs_receiver *r, struct recv_request *q, int n
 
 	q->base.conn = &r->conn.sock.base;
 	q->used = true;
+	q->number = r->next_number;
 	q->n = q->left = n;
 	for (int i = 0; i < n; i++) {
 		struct verbs_credit credit = {
@@ -384,6 +394,26 @@ int verbs_recv(struct lina_conn *conn, enum lina_class cls, int n, void *const *
 	return 0;
 }
 
+/* To the sender, by two rails, as it may be one of them that cannot say so. Where there is no room
+ * there is traffic, and with it one who looks after this end. */
+static int complete_say(struct verbs_receiver *r, const struct recv_request *q)
+{
+	uint64_t *cell = &r->conn.control->complete[q - r->request];
+	int left = r->conn.nrails > 1 ? 2 : 0, err = 0;
+
+	*cell = htobe64(q->number);
+	for (int i = 0; i < r->conn.nrails && left && !err; i++) {
+		if (r->conn.rail[i].state != VERBS_UP)
+			continue;
+		if (!control_room(r, i))
+			err = verbs_rail_poll(&r->conn, &r->conn.rail[i]);
+		if (!err && r->conn.rail[i].state == VERBS_UP && control_room(r, i))
+			err = control_write(r, i, cell, sizeof(*cell));
+		left--;
+	}
+	return err;
+}
+
 static int progress(struct verbs_receiver *r)
 {
 	int err = 0;
@@ -414,6 +444,9 @@ int verbs_recv_test(struct lina_request *request, int *done_p, int *bytes_p)
 		bytes_p[i] = q->buffer[i].message_bytes < INT_MAX ? (int)q->buffer[i].message_bytes
 								  : INT_MAX;
 	q->used = false;
+	err = complete_say(r, q);
+	if (err)
+		return err;
 	r->need -= imms_of(r, q->n);
 	/* Nobody asks while nothing is received: it must not look like bulk that is held. */
 	if (--r->conn.sock.in_flight == 0)

@@ -40,7 +40,7 @@ void verbs_send_tell_bulk(struct verbs_sender *s, int i)
 	sr->bulk_told = may;
 }
 
-static void part_queue(struct verbs_sender *s, struct verbs_part *part, int rail)
+void verbs_part_queue(struct verbs_sender *s, struct verbs_part *part, int rail)
 {
 	enum lina_class cls = part->request->cls;
 	struct verbs_send_rail *sr = &s->rail[rail];
@@ -76,7 +76,7 @@ void verbs_send_move(struct verbs_sender *s, struct verbs_send_request *r)
 		struct verbs_part *part = &r->part[i];
 		*part = (struct verbs_part){ .request = r };
 		verbs_part(r->bytes, r->nparts, i, &part->at, &part->until);
-		part_queue(s, part, up_rail(s, first + (unsigned)i));
+		verbs_part_queue(s, part, up_rail(s, first + (unsigned)i));
 	}
 }
 
@@ -105,18 +105,6 @@ static int say(
 			.part = part });
 }
 
-static int begin(struct verbs_sender *s, struct verbs_part *part)
-{
-	struct verbs_send_request *r = part->request;
-	uint32_t value = verbs_begin_value(r->bytes, r->nparts);
-
-	r->begun = true;
-	int err = say(s, part, VERBS_BEGIN, value);
-	if (!err && verbs_begin_of(value).has_high)
-		err = say(s, part, VERBS_HIGH, verbs_high_value(r->bytes));
-	return err;
-}
-
 /* Whether n more bytes are all of the message, and nobody has to hear of it before they are there.
  */
 static bool is_whole(const struct verbs_send_request *r, size_t n)
@@ -124,6 +112,21 @@ static bool is_whole(const struct verbs_send_request *r, size_t n)
 	if (n != r->bytes || r->nparts > 1 || r->begun || n > VERBS_VALUE_MAX)
 		return false;
 	return r->cls == LINA_CLASS_BULK || n <= ANNOUNCE_BYTES;
+}
+
+/* Says the size ahead of the next n bytes of part, if it has to be. The rail may break. */
+static int begin(struct verbs_sender *s, struct verbs_part *part, size_t n)
+{
+	struct verbs_send_request *r = part->request;
+	uint32_t value = verbs_begin_value(r->bytes, r->nparts);
+
+	if (r->begun || is_whole(r, n))
+		return 0;
+	r->begun = true;
+	int err = say(s, part, VERBS_BEGIN, value);
+	if (!err && verbs_begin_of(value).has_high)
+		err = say(s, part, VERBS_HIGH, verbs_high_value(r->bytes));
+	return err;
 }
 
 static void imm_choose(struct verbs_sender *s, struct verbs_qp *qp, struct verbs_part *part,
@@ -151,9 +154,6 @@ static int chunk_post(struct verbs_sender *s, struct verbs_part *part, size_t n)
 	struct verbs_qp *qp = &rail->qp[r->cls];
 	bool whole = is_whole(r, n);
 
-	int err = whole || r->begun ? 0 : begin(s, part);
-	if (err || rail->state != VERBS_UP)
-		return err;
 	struct verbs_write w = { .from = r->data + part->at,
 		.bytes = (uint32_t)n,
 		.lkey = n ? r->mr->mr[part->rail]->lkey : 0,
@@ -191,7 +191,9 @@ static int latency_push(struct verbs_sender *s, int i)
 		uint64_t n = part->until - part->at;
 		n = n < WRITE_MAX_BYTES ? n : WRITE_MAX_BYTES;
 		n = n < rail->port->attr.max_msg_sz ? n : rail->port->attr.max_msg_sz;
-		int err = chunk_post(s, part, n);
+		int err = begin(s, part, n);
+		if (!err && rail->state == VERBS_UP)
+			err = chunk_post(s, part, n);
 		if (err || rail->state != VERBS_UP)
 			return err;
 		if (n > LITTLE_BYTES)
@@ -249,8 +251,11 @@ static int bulk_push(struct verbs_sender *s, int i)
 		uint64_t n = bulk_bytes(s, i, part);
 		if (!n && part->at < part->until)
 			return 0;
+		int err = begin(s, part, n);
+		if (err || rail->state != VERBS_UP)
+			return err;
 		bulk_sent(s, i, n);
-		int err = chunk_post(s, part, n);
+		err = chunk_post(s, part, n);
 		if (err)
 			return err;
 		if (measure)
@@ -260,7 +265,7 @@ static int bulk_push(struct verbs_sender *s, int i)
 	return 0;
 }
 
-static int rails_push(struct verbs_sender *s)
+int verbs_send_push(struct verbs_sender *s)
 {
 	int err = 0;
 
@@ -287,62 +292,6 @@ static void piece_done(struct verbs_conn *c, struct verbs_rail *rail, struct ver
 	part->done = true;
 	if (--part->request->parts_left == 0)
 		part->request->state = VERBS_SEND_DONE;
-}
-
-/* --- a rail has ended --- */
-
-/* A request that the receiver has not got: its part goes back to where it was before. */
-static void piece_undo(struct verbs_sender *s, int i, const struct verbs_piece *piece)
-{
-	struct verbs_part *part = piece->part;
-	bool size = piece->has_imm && (piece->kind == VERBS_BEGIN || piece->kind == VERBS_HIGH);
-
-	if (size) {
-		part->request->begun = false;
-		return;
-	}
-	if (piece->offset < part->at)
-		part->at = piece->offset;
-	if (part->request->cls == LINA_CLASS_BULK)
-		s->rail[i].bulk_posted -= piece->bytes;
-	if (part->ended) { /* then it is in no queue */
-		part->ended = false;
-		TAILQ_INSERT_TAIL(&s->rail[i].moving[part->request->cls], part, link);
-	}
-}
-
-static void qp_undo(struct verbs_sender *s, int i, struct verbs_qp *qp)
-{
-	while (qp->completed != qp->posted) {
-		const struct verbs_piece *piece = &qp->piece[qp->completed++ & (qp->nsends - 1)];
-		qp->below_bytes -= piece->bytes;
-		if (piece->part)
-			piece_undo(s, i, piece);
-	}
-}
-
-static void parts_move(struct verbs_sender *s, struct verbs_part_queue *from, int rail)
-{
-	struct verbs_part *part;
-
-	while ((part = TAILQ_FIRST(from))) {
-		TAILQ_REMOVE(from, part, link);
-		part_queue(s, part, rail);
-	}
-}
-
-static int rail_ended(struct verbs_conn *c, struct verbs_rail *rail)
-{
-	struct verbs_sender *s = (struct verbs_sender *)c;
-	int i = (int)(rail - c->rail);
-	struct verbs_send_rail *sr = &s->rail[i];
-
-	sr->bulk_left = sr->bulk_told = 0;
-	for (int cls = 0; cls < LINA_NCLASSES; cls++)
-		qp_undo(s, i, &rail->qp[cls]);
-	for (int cls = 0; cls < LINA_NCLASSES; cls++)
-		parts_move(s, &sr->moving[cls], verbs_first_up(c));
-	return rails_push(s);
 }
 
 static void rail_up(struct verbs_conn *c, struct verbs_rail *rail)
@@ -375,7 +324,7 @@ int verbs_sender_create(
 			TAILQ_INIT(&s->rail[i].moving[cls]);
 	s->conn.piece_done = piece_done;
 	s->conn.imm_take = no_imm;
-	s->conn.rail_ended = rail_ended;
+	s->conn.rail_ended = verbs_send_rail_ended;
 	s->conn.rail_up = rail_up;
 	int err = verbs_conn_open(&s->conn, transport, nic, LINA_DIR_SEND);
 	if (err) {
@@ -428,7 +377,7 @@ int verbs_send(struct lina_conn *conn, enum lina_class cls, void *data, size_t b
 	s->conn.sock.in_flight++;
 	err = verbs_credit_match(s, r);
 	if (!err)
-		err = rails_push(s);
+		err = verbs_send_push(s);
 	if (err)
 		return err;
 	*request_p = &r->base;
@@ -440,8 +389,10 @@ static int progress(struct verbs_sender *s)
 	int err = verbs_credits_pull(s);
 	for (int i = 0; i < s->conn.nrails && !err; i++)
 		err = verbs_rail_poll(&s->conn, &s->conn.rail[i]);
+	if (!err && s->conn.nbroken)
+		verbs_send_settle(s);
 	if (!err)
-		err = rails_push(s);
+		err = verbs_send_push(s);
 	return err ? err : verbs_conn_idle(&s->conn);
 }
 

@@ -24,6 +24,7 @@ struct verbs_part {
 struct verbs_send_credit {
 	TAILQ_ENTRY(verbs_send_credit) link;
 	int tag;
+	uint64_t number; /* of the receive */
 	uint64_t addr, room;
 	uint32_t rkey[VERBS_RAILS_MAX];
 	uint8_t slot, entry;
@@ -77,6 +78,16 @@ int verbs_credit_match(struct verbs_sender *s, struct verbs_send_request *r);
 
 /* The request has its credit: from now on it moves. */
 void verbs_send_move(struct verbs_sender *s, struct verbs_send_request *r);
+/* Queues what is left of part on rail, which is up. */
+void verbs_part_queue(struct verbs_sender *s, struct verbs_part *part, int rail);
+/* Posts what may be posted. 0, or the connection's error. */
+int verbs_send_push(struct verbs_sender *s);
+
+/* The rail has ended at both ends: what it did not deliver goes on another (verbs_undo.c). */
+int verbs_send_rail_ended(struct verbs_conn *conn, struct verbs_rail *rail);
+/* Ends requests that the receiver has wholly, though a broken rail cannot say so. */
+void verbs_send_settle(struct verbs_sender *s);
+
 /* Tells the link of rail i of bulk that has a grant by now. */
 void verbs_send_tell_bulk(struct verbs_sender *s, int i);
 

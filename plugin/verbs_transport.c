@@ -7,7 +7,7 @@
 
 #include "plugin/ifaces.h"
 #include "plugin/log.h"
-#include "plugin/verbs_conn.h"
+#include "plugin/verbs_flush.h"
 
 enum { QPS_OF_CONN = LINA_NCLASSES };
 
@@ -82,10 +82,13 @@ static int ptr_support(const struct lina_transport *t, const struct verbs_nic *n
 	       (dmabuf ? LINA_PTR_DMABUF : 0);
 }
 
-/* Ports of different hosts that are called alike are on one rail, as their order is. */
+/* Ports of different hosts are on one rail where their order is the same. */
 static int16_t rail_id(const struct verbs_nic *nic, int dev)
 {
-	return nic->nports == 1 && dev <= INT16_MAX ? (int16_t)dev : (int16_t)LINA_ID_UNSET;
+	_Static_assert(VERBS_NICS_MAX <= INT16_MAX, "a device's number is a rail's");
+	int id = nic->nports == 1 ? dev : LINA_ID_UNSET;
+
+	return (int16_t)id;
 }
 
 static void verbs_props(const struct lina_transport *t, int dev, struct lina_net_props *props_p)
@@ -121,23 +124,10 @@ static void verbs_conn_close_any(struct lina_conn *conn)
 	verbs_conn_close((struct verbs_conn *)conn);
 }
 
-/* Received bytes are in host memory when the request is done: nothing to flush. */
-static int verbs_flush(struct lina_conn *conn, int n, void *const *data, const int *bytes,
-	struct lina_mr *const *mrs, struct lina_request **request_p)
-{
-	(void)conn;
-	for (int i = 0; i < n; i++) {
-		int err =
-			bytes[i] < 0 ? -EINVAL : verbs_mr_check(mrs[i], data[i], (size_t)bytes[i]);
-		if (err)
-			return err;
-	}
-	*request_p = NULL;
-	return 0;
-}
-
 static int verbs_test(struct lina_request *request, int *done_p, int *bytes_p)
 {
+	if (verbs_flush_owns((struct verbs_conn *)request->conn, request))
+		return verbs_flush_test(request, done_p);
 	return request->conn->sends ? verbs_send_test(request, done_p, bytes_p)
 				    : verbs_recv_test(request, done_p, bytes_p);
 }

@@ -127,6 +127,11 @@ _Static_assert(sizeof(struct verbs_cts) == 64, "a credit is a cache line");
 struct verbs_control {
 	struct verbs_cts cts[VERBS_REQUESTS][LINA_RECVS_MAX]; /* receive number k at k % ... */
 	uint64_t granted[VERBS_RAILS_MAX]; /* bulk that may come in all on a rail */
+	/* With several rails: the receive that was last complete at its place. Where a rail broke
+	 * on the last of what a receiver waited for, nothing else tells the sender, as nobody looks
+	 * after the receiving end any more. */
+	uint64_t complete[VERBS_REQUESTS];
+	uint64_t flushed; /* of the receiver: where a flush puts what it reads */
 };
 
 struct verbs_credit {

@@ -1,0 +1,100 @@
+/*
+ * The sending end: what a broken rail has and has not delivered.
+ */
+#include <endian.h>
+
+#include "plugin/verbs_send.h"
+
+/* A request that the receiver has not got: its part goes back to where it was before. */
+static void piece_undo(struct verbs_sender *s, int i, const struct verbs_piece *piece)
+{
+	struct verbs_part *part = piece->part;
+	bool size = piece->has_imm && (piece->kind == VERBS_BEGIN || piece->kind == VERBS_HIGH);
+
+	if (size) {
+		part->request->begun = false;
+		return;
+	}
+	if (piece->offset < part->at)
+		part->at = piece->offset;
+	if (part->request->cls == LINA_CLASS_BULK)
+		s->rail[i].bulk_posted -= piece->bytes;
+	if (part->ended) { /* then it is in no queue */
+		part->ended = false;
+		TAILQ_INSERT_TAIL(&s->rail[i].moving[part->request->cls], part, link);
+	}
+}
+
+static void qp_undo(struct verbs_sender *s, int i, struct verbs_qp *qp)
+{
+	while (qp->completed != qp->posted) {
+		const struct verbs_piece *piece = &qp->piece[qp->completed++ & (qp->nsends - 1)];
+		qp->below_bytes -= piece->bytes;
+		if (piece->part)
+			piece_undo(s, i, piece);
+	}
+}
+
+static void parts_move(struct verbs_sender *s, struct verbs_part_queue *from, int rail)
+{
+	struct verbs_part *part;
+
+	while ((part = TAILQ_FIRST(from))) {
+		TAILQ_REMOVE(from, part, link);
+		verbs_part_queue(s, part, rail);
+	}
+}
+
+int verbs_send_rail_ended(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	struct verbs_sender *s = (struct verbs_sender *)c;
+	int i = (int)(rail - c->rail);
+	struct verbs_send_rail *sr = &s->rail[i];
+
+	sr->bulk_left = sr->bulk_told = 0;
+	for (int cls = 0; cls < LINA_NCLASSES; cls++)
+		qp_undo(s, i, &rail->qp[cls]);
+	for (int cls = 0; cls < LINA_NCLASSES; cls++)
+		parts_move(s, &sr->moving[cls], verbs_first_up(c));
+	return verbs_send_push(s);
+}
+
+/* --- what the receiver has, as it says --- */
+
+static bool is_complete(const struct verbs_sender *s, const struct verbs_send_request *r)
+{
+	const uint64_t *cell = &s->conn.control->complete[r->credit.slot];
+
+	return be64toh(__atomic_load_n(cell, __ATOMIC_ACQUIRE)) >= r->credit.number;
+}
+
+/* A rail that is up says itself what it has delivered, in a moment. */
+static bool is_all_broken(const struct verbs_sender *s, const struct verbs_send_request *r)
+{
+	for (int i = 0; i < r->nparts; i++)
+		if (!r->part[i].done && s->conn.rail[r->part[i].rail].state == VERBS_UP)
+			return false;
+	return true;
+}
+
+/* What was posted of r is nobody's from now on. */
+static void qp_forget(struct verbs_qp *qp, const struct verbs_send_request *r)
+{
+	for (uint32_t k = qp->completed; k != qp->posted; k++) {
+		struct verbs_piece *piece = &qp->piece[k & (qp->nsends - 1)];
+		if (piece->part && piece->part->request == r)
+			piece->part = NULL;
+	}
+}
+
+void verbs_send_settle(struct verbs_sender *s)
+{
+	for (int i = 0; i < VERBS_REQUESTS; i++) {
+		struct verbs_send_request *r = &s->request[i];
+		if (r->state != VERBS_SEND_MOVES || !is_complete(s, r) || !is_all_broken(s, r))
+			continue;
+		for (int k = 0; k < s->conn.nrails; k++)
+			qp_forget(&s->conn.rail[k].qp[r->cls], r);
+		r->state = VERBS_SEND_DONE;
+	}
+}
