@@ -1,9 +1,11 @@
 #include "collectives/spread.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { PARTS_MAX = 128 };
 
 struct builder {
 	const struct lina_spread_item *item;
@@ -74,33 +76,6 @@ static void add_all(struct builder *b)
 		}
 }
 
-/* n chunks of B/n bytes over h more hops take (n + h) (B/n + a) with a for each round: least where
- * n = sqrt(h B / a). B: what the busiest owner has to send along chains. */
-static int choose_chunk(struct builder *b)
-{
-	double *of_owner = calloc((size_t)b->ndevices, sizeof(*of_owner)), most = 0;
-	int hops = 0;
-
-	if (of_owner == NULL)
-		return -ENOMEM;
-	for (int i = 0; i < b->nitems; i++) {
-		const struct lina_spread_item *item = &b->item[i];
-		if (item->ndevices == 0 || is_small(b, item))
-			continue;
-		of_owner[item->owner] += (double)item->bytes;
-		most = of_owner[item->owner] > most ? of_owner[item->owner] : most;
-		hops = item->ndevices - 1 > hops ? item->ndevices - 1 : hops;
-	}
-	free(of_owner);
-	double n = ceil(sqrt(hops * most / LINA_SPREAD_ROUND_BYTES));
-	b->chunk = b->params.chunk_bytes > 0 ? b->params.chunk_bytes
-					     : (size_t)(most / (n < 1 ? 1 : n));
-	b->chunk -= b->chunk % b->params.unit;
-	if (b->chunk < b->params.unit)
-		b->chunk = b->params.unit;
-	return 0;
-}
-
 static int check_item(
 	const struct lina_spread_item *item, int ndevices, size_t unit, int *seen, int mark)
 {
@@ -139,44 +114,110 @@ static int by_round(const void *a, const void *b)
 	return (x->at > y->at) - (x->at < y->at);
 }
 
-static int sum_up(struct lina_spread *spread, int ndevices)
+/* Bytes of the busiest device and direction in transfers first to end; at: [2 * ndevices] scratch.
+ */
+static uint64_t busiest(
+	const struct lina_spread *spread, size_t first, size_t end, uint64_t *at, int ndevices)
 {
-	uint64_t *bytes = calloc((size_t)ndevices * 2, sizeof(*bytes));
+	uint64_t most = 0;
 
-	if (bytes == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < spread->ntransfers; i++) {
+	memset(at, 0, 2 * (size_t)ndevices * sizeof(*at));
+	for (size_t i = first; i < end; i++) {
 		const struct lina_transfer *t = &spread->transfer[i];
-		spread->total_bytes += t->bytes;
-		bytes[t->from] += t->bytes;
-		bytes[ndevices + t->to] += t->bytes;
+		at[t->from] += t->bytes;
+		at[ndevices + t->to] += t->bytes;
 	}
 	for (int i = 0; i < 2 * ndevices; i++)
-		if (bytes[i] > spread->busiest_bytes)
-			spread->busiest_bytes = bytes[i];
-	free(bytes);
+		most = at[i] > most ? at[i] : most;
+	return most;
+}
+
+/* What rounds one after the other take, in bytes of a link. */
+static int cost(const struct lina_spread *spread, int ndevices, uint64_t *bytes_p)
+{
+	uint64_t *at = calloc(2 * (size_t)ndevices, sizeof(*at));
+
+	if (at == NULL)
+		return -ENOMEM;
+	*bytes_p = (uint64_t)spread->nrounds * LINA_SPREAD_ROUND_BYTES;
+	for (size_t i = 0, end; i < spread->ntransfers; i = end) {
+		for (end = i; end < spread->ntransfers &&
+			      spread->transfer[end].round == spread->transfer[i].round;)
+			end++;
+		*bytes_p += busiest(spread, i, end, at, ndevices);
+	}
+	free(at);
+	return 0;
+}
+
+static int sum_up(struct lina_spread *spread, int ndevices)
+{
+	uint64_t *at = calloc(2 * (size_t)ndevices, sizeof(*at));
+
+	if (at == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < spread->ntransfers; i++)
+		spread->total_bytes += spread->transfer[i].bytes;
+	spread->busiest_bytes = busiest(spread, 0, spread->ntransfers, at, ndevices);
+	free(at);
 	return 0;
 }
 
 /* Twice: to count, and then to write down. */
-static int build(struct builder *b, struct lina_spread *spread)
+static int build(struct builder *b, size_t chunk, struct lina_spread **spread_p)
 {
-	int err = check(b);
+	struct lina_spread *spread = calloc(1, sizeof(*spread));
 
-	if (!err)
-		err = choose_chunk(b);
-	if (err)
-		return err;
+	if (spread == NULL)
+		return -ENOMEM;
+	b->chunk = chunk - chunk % b->params.unit;
+	if (b->chunk < b->params.unit)
+		b->chunk = b->params.unit;
+	b->made = NULL;
 	add_all(b);
 	spread->transfer = calloc(b->ntransfers + 1, sizeof(*spread->transfer));
-	if (spread->transfer == NULL)
+	if (spread->transfer == NULL) {
+		free(spread);
 		return -ENOMEM;
+	}
 	b->made = spread;
 	add_all(b);
 	spread->ntransfers = b->ntransfers;
 	spread->nrounds = b->nrounds;
 	qsort(spread->transfer, spread->ntransfers, sizeof(*spread->transfer), by_round);
-	return sum_up(spread, b->ndevices);
+	*spread_p = spread;
+	return 0;
+}
+
+/* The whole of the largest item at once, half of it, a quarter, ...: what takes least. Where chains
+ * share the links evenly it is the whole, where they all begin at one device many small parts. */
+static int build_best(struct builder *b, struct lina_spread **spread_p)
+{
+	struct lina_spread *best = NULL, *spread;
+	uint64_t best_bytes = 0, bytes = 0;
+	size_t largest = 0;
+	int err = 0;
+
+	for (int i = 0; i < b->nitems; i++)
+		largest = b->item[i].bytes > largest ? b->item[i].bytes : largest;
+	for (size_t n = 1; n <= PARTS_MAX && !err; n *= 2) {
+		err = build(b, (largest + n - 1) / n, &spread);
+		if (err)
+			break;
+		err = cost(spread, b->ndevices, &bytes);
+		if (best == NULL || bytes < best_bytes) {
+			lina_spread_destroy(best);
+			best = spread;
+			best_bytes = bytes;
+		} else {
+			lina_spread_destroy(spread);
+		}
+	}
+	if (err)
+		lina_spread_destroy(best);
+	else
+		*spread_p = best;
+	return err;
 }
 
 int lina_spread_create(const struct lina_spread_item *item, int nitems, int ndevices,
@@ -185,12 +226,15 @@ int lina_spread_create(const struct lina_spread_item *item, int nitems, int ndev
 	struct builder b = {
 		.item = item, .nitems = nitems, .ndevices = ndevices, .params = *params
 	};
-	struct lina_spread *spread = calloc(1, sizeof(*spread));
-	int err = -ENOMEM;
+	struct lina_spread *spread = NULL;
 
 	b.next_round = calloc((size_t)ndevices + 1, sizeof(*b.next_round));
-	if (spread != NULL && b.next_round != NULL)
-		err = build(&b, spread);
+	int err = b.next_round != NULL ? check(&b) : -ENOMEM;
+	if (!err)
+		err = params->chunk_bytes > 0 ? build(&b, params->chunk_bytes, &spread)
+					      : build_best(&b, &spread);
+	if (!err)
+		err = sum_up(spread, ndevices);
 	free(b.next_round);
 	if (err) {
 		lina_spread_destroy(spread);

@@ -29,10 +29,10 @@ struct lina_spread_item {
 struct lina_spread_params {
 	size_t unit;        /* bytes that stay together: an element's */
 	size_t tree_bytes;  /* up to this an item is small */
-	size_t chunk_bytes; /* 0: as many chunks as make the time least, where a round costs as much
-			     * as LINA_SPREAD_ROUND_BYTES */
+	size_t chunk_bytes; /* 0: what makes the time least, where a round costs as much as
+			     * LINA_SPREAD_ROUND_BYTES */
 };
-enum { LINA_SPREAD_ROUND_BYTES = 65536, LINA_SPREAD_TREE_BYTES = 262144 };
+enum { LINA_SPREAD_ROUND_BYTES = 32768, LINA_SPREAD_TREE_BYTES = 262144 };
 
 struct lina_transfer {
 	int round, item;

@@ -232,6 +232,30 @@ static void a_chain_fills_links_and_a_tree_is_short(void **state)
 	lina_spread_destroy(spread);
 }
 
+/* Where every device has an expert for all others, whole experts keep all links busy; where one has
+ * them all, parts of them do. */
+static void chunks_follow_from_the_load(void **state)
+{
+	enum { N = 4, EXPERT_BYTES = 4 << 20 };
+	static const int others[N][N - 1] = { { 1, 2, 3 }, { 2, 3, 0 }, { 3, 0, 1 }, { 0, 1, 2 } };
+	struct lina_spread_params params = { UNIT, 0, 0 };
+	struct lina_spread_item item[N];
+	struct lina_spread *spread;
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		item[i] = (struct lina_spread_item){ EXPERT_BYTES, i, others[i], N - 1 };
+	assert_int_equal(lina_spread_create(item, N, N, &params, &spread), 0);
+	assert_int_equal(spread->nrounds, N - 1);
+	assert_int_equal(spread->busiest_bytes, (uint64_t)(N - 1) * EXPERT_BYTES);
+	lina_spread_destroy(spread);
+	for (int i = 0; i < N; i++)
+		item[i] = (struct lina_spread_item){ EXPERT_BYTES, 0, others[0], N - 1 };
+	assert_int_equal(lina_spread_create(item, N, N, &params, &spread), 0);
+	assert_in_range(spread->nrounds, 16, 40);
+	lina_spread_destroy(spread);
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
 	const int twice[] = { 1, 1 }, far[] = { 8 }, self[] = { 0 };
@@ -268,6 +292,7 @@ int main(void)
 		cmocka_unit_test(owners_get_the_sum),
 		cmocka_unit_test(moves_send_the_difference),
 		cmocka_unit_test(a_chain_fills_links_and_a_tree_is_short),
+		cmocka_unit_test(chunks_follow_from_the_load),
 		cmocka_unit_test(what_cannot_be_is_refused),
 	};
 
