@@ -11,7 +11,13 @@ static const struct {
 	lina_plan_cmd_fn *run;
 	const char *help;
 } commands[] = {
+	{ "profile", lina_plan_cmd_profile, "learn from records which experts are popular" },
+	{ "predict", lina_plan_cmd_predict, "write the loads that a model expects" },
 	{ "place", lina_plan_cmd_place, "make a placement table from counts of tokens" },
+	{ "evaluate", lina_plan_cmd_evaluate,
+		"say what a placement costs on a trace, or how good predictions are" },
+	{ "export", lina_plan_cmd_export, "write a placement as other programs read it" },
+	{ "import", lina_plan_cmd_import, "make a table of a placement that others wrote" },
 	{ "check", lina_plan_cmd_check,
 		"say whether a placement table is right, and what is wrong" },
 	{ "pipeline", lina_plan_cmd_pipeline,

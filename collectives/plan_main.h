@@ -20,6 +20,11 @@ lina_plan_cmd_fn lina_plan_cmd_pipeline;
 lina_plan_cmd_fn lina_plan_cmd_pack;
 lina_plan_cmd_fn lina_plan_cmd_place;
 lina_plan_cmd_fn lina_plan_cmd_topology;
+lina_plan_cmd_fn lina_plan_cmd_evaluate;
+lina_plan_cmd_fn lina_plan_cmd_export;
+lina_plan_cmd_fn lina_plan_cmd_import;
+lina_plan_cmd_fn lina_plan_cmd_predict;
+lina_plan_cmd_fn lina_plan_cmd_profile;
 
 /* Says "lina-plan: MESSAGE" on stderr; returns 1, for an exit status. */
 int lina_plan_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -16,6 +16,7 @@ DESTDIR=$work/staged cmake --install "$build" --prefix /opt/lina >"$work/log" ||
 # Only below the prefix, and nothing that nobody expects.
 cat >"$work/expected" <<END
 ./opt/lina/bin/lina-check
+./opt/lina/bin/lina-plan
 ./opt/lina/bin/lina-top
 ./opt/lina/$libdir/cmake/lina-nccl/lina-nccl-config-version.cmake
 ./opt/lina/$libdir/cmake/lina-nccl/lina-nccl-config.cmake
@@ -24,6 +25,7 @@ cat >"$work/expected" <<END
 ./opt/lina/share/doc/lina-nccl/LICENSE
 ./opt/lina/share/doc/lina-nccl/README.md
 ./opt/lina/share/man/man1/lina-check.1
+./opt/lina/share/man/man1/lina-plan.1
 ./opt/lina/share/man/man1/lina-top.1
 ./opt/lina/share/man/man7/lina.7
 END
