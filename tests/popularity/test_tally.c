@@ -216,25 +216,30 @@ static void expect_bounded(const char *head, const char *piece, const char *tail
 
 static const size_t FIXED = (128 + 256 + 64) << 10; /* the input, the tally, what is small */
 
+/* A sanitizer puts its own allocator in place of malloc, which keeps no books. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const bool counted = false;
+#else
+static const bool counted = true;
+#endif
+
 static void memory_does_not_grow_with_the_file(void **state)
 {
-#ifdef __SANITIZE_ADDRESS__
-	(void)state;
-	print_message(
-		"not checked with AddressSanitizer: memory is counted by malloc's own books\n");
-	skip();
-#else
 	static const char line[] = "{\"step\":1,\"layer\":2,\"rank\":0,\"num_tokens\":2,\"topk\":2,"
 				   "\"top_indices\":[[3,1],[0,2]]}\n";
+	size_t json = FIXED + 24 * sizeof(line);
 
 	(void)state;
-	expect_bounded("layer,expert,count\n", "0,3,17\n1,0,2\n", "", 40000, FIXED, false, 19);
-	expect_bounded("layer0,layer1\n", "0 3,17 2\n", "", 40000, FIXED, false, 4);
-	expect_bounded("{\"logical_count\": [[[0,0],[0,0]]", ",[[1,2],[3,4]]", "]}", 20000, FIXED,
+	if (!counted) {
+		print_message("not checked with a sanitizer: it counts no memory\n");
+		skip();
+	}
+	expect_bounded("layer,expert,count\n", "0,3,17\n1,0,2\n", "", 15000, FIXED, false, 19);
+	expect_bounded("layer0,layer1\n", "0 3,17 2\n", "", 15000, FIXED, false, 4);
+	expect_bounded("{\"logical_count\": [[[0,0],[0,0]]", ",[[1,2],[3,4]]", "]}", 8000, FIXED,
 		false, 10);
-	expect_bounded("", line, "", 5000, FIXED + 24 * sizeof(line), false, 4);
-	expect_bounded("", line, "", 5000, FIXED + 24 * sizeof(line), true, 4);
-#endif
+	expect_bounded("", line, "", 2000, json, false, 4);
+	expect_bounded("", line, "", 2000, json, true, 4);
 }
 
 int main(void)
