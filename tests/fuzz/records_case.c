@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-const unsigned fuzz_inputs = 30000;
+const unsigned fuzz_inputs = 10000;
 
 struct pieces {
 	const uint8_t *bytes;
