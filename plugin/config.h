@@ -10,45 +10,48 @@
 enum { LINA_CONFIG_TEXT_BYTES = 256 };
 
 /* Whole numbers: field, variable, default, lowest, highest, unit, help. */
-#define LINA_KNOBS_INT(X)                                                                   \
-	X(lanes, "LINA_LANES", 1, 1, 16, "sockets",                                         \
-		"TCP sockets per connection between two ranks")                             \
-	X(early_bytes, "LINA_EARLY_BYTES", 4194304, 0, 67108864, "bytes",                   \
-		"what a sender may send on one connection before the receives for it "      \
-		"are posted; 0: nothing")                                                   \
-	X(sndbuf_bytes, "LINA_SNDBUF_BYTES", 262144, 0, 67108864, "bytes",                  \
-		"send buffer of a TCP socket: what the kernel holds of a lane, unsent or "  \
-		"unacknowledged; 0: as the kernel tunes it")                                \
-	X(chunk_bytes, "LINA_CHUNK_BYTES", 0, 0, 1073741824, "bytes",                       \
-		"micro-chunk: what bulk traffic sends at once while latency traffic "       \
-		"comes; 0: from the link's speed")                                          \
-	X(window_bytes, "LINA_WINDOW_BYTES", 0, 0, 1073741824, "bytes",                     \
-		"bulk traffic of a link with the kernel, of all connections together, "     \
-		"while latency traffic comes; 0: "                                          \
-		"from the link's speed")                                                    \
-	X(grant_bytes, "LINA_GRANT_BYTES", 1048576, 4096, 1073741824, "bytes",              \
-		"bulk traffic that the receiver of a connection grants ahead")              \
-	X(relax_ms, "LINA_RELAX_MS", 20, 0, 3600000, "ms",                                  \
-		"how long bulk traffic is at work without latency traffic until it gets "   \
-		"larger chunks and a larger window")                                        \
-	X(hold_max_ms, "LINA_HOLD_MAX_MS", 100, 1, 3600000, "ms",                           \
-		"how long bulk traffic may wait for latency traffic without sending")       \
-	X(bulk_share_percent, "LINA_BULK_SHARE_PERCENT", 2, 0, 100, "percent",              \
-		"of the link, that bulk traffic keeps while it waits")                      \
-	X(linger_us, "LINA_LINGER_US", 200, 0, 1000000, "us",                               \
-		"how long bulk traffic waits for more after the last latency traffic")      \
-	X(stats, "LINA_STATS", 1, 0, 1, "(off, on)",                                        \
-		"counters in shared memory, which lina-top shows while the job runs")       \
-	X(share, "LINA_SHARE", 1, 0, 1, "yes or no",                                        \
-		"whether processes of one host and user tell each other, through shared "   \
-		"memory, what they have to do on a link they share")                        \
-	X(connect_timeout_ms, "LINA_CONNECT_TIMEOUT_MS", 30000, 100, 3600000, "ms",         \
-		"how long a connection may take from the first call until both ends agree") \
-	X(rail_retry_ms, "LINA_RAIL_RETRY_MS", 1000, 10, 3600000, "ms",                     \
-		"RDMA: how long after a rail broke, or could not be used again, it is "     \
-		"tried again")                                                              \
-	X(peer_timeout_ms, "LINA_PEER_TIMEOUT_MS", 30000, 1000, 3600000, "ms",              \
-		"how long a host may stay silent, with not even its kernel answering, "     \
+#define LINA_KNOBS_INT(X)                                                                    \
+	X(lanes, "LINA_LANES", 1, 1, 16, "sockets",                                          \
+		"TCP sockets per connection between two ranks")                              \
+	X(early_bytes, "LINA_EARLY_BYTES", 4194304, 0, 67108864, "bytes",                    \
+		"what a sender may send on one connection before the receives for it "       \
+		"are posted; 0: nothing")                                                    \
+	X(sndbuf_bytes, "LINA_SNDBUF_BYTES", 262144, 0, 67108864, "bytes",                   \
+		"send buffer of a TCP socket: what the kernel holds of a lane, unsent or "   \
+		"unacknowledged; 0: as the kernel tunes it")                                 \
+	X(chunk_bytes, "LINA_CHUNK_BYTES", 0, 0, 1073741824, "bytes",                        \
+		"micro-chunk: what bulk traffic sends at once while latency traffic "        \
+		"comes; 0: from the link's speed")                                           \
+	X(window_bytes, "LINA_WINDOW_BYTES", 0, 0, 1073741824, "bytes",                      \
+		"bulk traffic of a link with the kernel, of all connections together, "      \
+		"while latency traffic comes; 0: "                                           \
+		"from the link's speed")                                                     \
+	X(grant_bytes, "LINA_GRANT_BYTES", 1048576, 4096, 1073741824, "bytes",               \
+		"bulk traffic that the receiver of a connection grants ahead")               \
+	X(relax_ms, "LINA_RELAX_MS", 20, 0, 3600000, "ms",                                   \
+		"how long bulk traffic is at work without latency traffic until it gets "    \
+		"larger chunks and a larger window")                                         \
+	X(hold_max_ms, "LINA_HOLD_MAX_MS", 100, 1, 3600000, "ms",                            \
+		"how long bulk traffic may wait for latency traffic without sending")        \
+	X(bulk_share_percent, "LINA_BULK_SHARE_PERCENT", 2, 0, 100, "percent",               \
+		"of the link, that bulk traffic keeps while it waits")                       \
+	X(linger_us, "LINA_LINGER_US", 200, 0, 1000000, "us",                                \
+		"how long bulk traffic waits for more after the last latency traffic")       \
+	X(stats, "LINA_STATS", 1, 0, 1, "(off, on)",                                         \
+		"counters in shared memory, which lina-top shows while the job runs")        \
+	X(share, "LINA_SHARE", 1, 0, 1, "yes or no",                                         \
+		"whether processes of one host and user tell each other, through shared "    \
+		"memory, what they have to do on a link they share")                         \
+	X(connect_timeout_ms, "LINA_CONNECT_TIMEOUT_MS", 30000, 100, 3600000, "ms",          \
+		"how long a connection may take from the first call until both ends agree")  \
+	X(merge, "LINA_MERGE", 0, 0, 1, "(off, on)",                                         \
+		"RDMA: make the chosen ports, at most 4, rails of one device; off: as NCCL " \
+		"merges them")                                                               \
+	X(rail_retry_ms, "LINA_RAIL_RETRY_MS", 1000, 10, 3600000, "ms",                      \
+		"RDMA: how long after a rail broke, or could not be used again, it is "      \
+		"tried again")                                                               \
+	X(peer_timeout_ms, "LINA_PEER_TIMEOUT_MS", 30000, 1000, 3600000, "ms",               \
+		"how long a host may stay silent, with not even its kernel answering, "      \
 		"before its connections fail")
 
 /* Whole numbers for which one of NCCL's variables stands in where ours is not set: field, variable,

@@ -158,7 +158,9 @@ static void nic_add(struct verbs_hcas *h, struct verbs_port *p)
 {
 	struct verbs_nic *nic = &h->nic[h->nnics];
 
-	*nic = (struct verbs_nic){ .nports = 1, .port = { p }, .index = { h->nnics } };
+	*nic = (struct verbs_nic){
+		.nports = 1, .port = { p }, .nindexes = 1, .index = { h->nnics }
+	};
 	name_add(nic, p->name);
 	h->nnics++;
 }
@@ -191,6 +193,19 @@ static int device_take(
 	else
 		h->ndevices++;
 	return err;
+}
+
+/* One device of all ports there is room for. */
+static void nics_join(struct verbs_hcas *h)
+{
+	struct verbs_nic *nic = &h->nic[0];
+
+	for (int i = 1; i < h->nports && i < VERBS_RAILS_MAX; i++) {
+		nic->port[nic->nports++] = &h->port[i];
+		name_add(nic, h->port[i].name);
+	}
+	h->nnics = 1;
+	lina_info("verbs device 0 is %s (LINA_MERGE=1)", nic->name);
 }
 
 static void hcas_log(const struct verbs_hcas *h)
@@ -241,6 +256,8 @@ int verbs_hcas_open(const struct lina_config *config, struct verbs_hcas *h, char
 		return err;
 	}
 	hcas_log(h);
+	if (config->merge)
+		nics_join(h);
 	return 0;
 }
 
@@ -255,6 +272,13 @@ void verbs_hcas_close(struct verbs_hcas *h)
 
 /* --- several ports as one device --- */
 
+/* NCCL finds no way to a device that it has merged where the parts are not on PCI, and goes on
+ * without merging where that is refused. */
+static bool may_merge(const struct verbs_hcas *h, int dev)
+{
+	return h->nic[0].nports == 1 && h->port[dev].device->nic.pci_path[0];
+}
+
 static int merge_check(const struct verbs_hcas *h, int ndevs, const int *devs)
 {
 	if (ndevs < 1 || ndevs > VERBS_RAILS_MAX || h->nnics == VERBS_NICS_MAX) {
@@ -266,6 +290,11 @@ static int merge_check(const struct verbs_hcas *h, int ndevs, const int *devs)
 		if (devs[i] < 0 || devs[i] >= h->nports) {
 			lina_warn("cannot merge device %d: there are %d, counted from 0", devs[i],
 				h->nports);
+			return -EINVAL;
+		}
+		if (ndevs > 1 && !may_merge(h, devs[i])) {
+			lina_info("%s is not merged: not on PCI, or LINA_MERGE is set",
+				h->port[devs[i]].name);
 			return -EINVAL;
 		}
 		if (h->port[devs[i]].attr.link_layer != h->port[devs[0]].attr.link_layer) {
@@ -283,7 +312,7 @@ int verbs_hcas_merge(struct verbs_hcas *h, int ndevs, const int *devs, int *dev_
 	int err = merge_check(h, ndevs, devs);
 	if (!err) {
 		struct verbs_nic *nic = &h->nic[h->nnics];
-		nic->nports = ndevs;
+		nic->nports = nic->nindexes = ndevs;
 		for (int i = 0; i < ndevs; i++) {
 			nic->port[i] = &h->port[devs[i]];
 			nic->index[i] = devs[i];

@@ -57,7 +57,8 @@ struct verbs_nic {
 	char name[VERBS_RAILS_MAX * VERBS_NAME_BYTES];
 	int nports;
 	struct verbs_port *port[VERBS_RAILS_MAX];
-	int index[VERBS_RAILS_MAX]; /* of the nics with one of these ports each */
+	/* Of the nics with one of these ports each; if they never were any, its own. */
+	int nindexes, index[VERBS_RAILS_MAX];
 };
 
 struct verbs_hcas {

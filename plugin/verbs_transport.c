@@ -104,17 +104,17 @@ static void verbs_props(const struct lina_transport *t, int dev, struct lina_net
 		.port = nic->port[0]->number,
 		.max_comms = d->attr.max_qp / QPS_OF_CONN,
 		.max_recvs = LINA_RECVS_MAX,
-		.ndevs = nic->nports,
+		.ndevs = nic->nindexes,
 		.max_p2p_bytes = VERBS_MESSAGE_MAX_BYTES,
 		.max_coll_bytes = VERBS_MESSAGE_MAX_BYTES,
 		.max_multi_request = 1,
 		.rail_id = rail_id(nic, dev),
 		.plane_id = LINA_ID_UNSET,
 	};
-	for (int i = 0; i < nic->nports; i++) {
+	for (int i = 0; i < nic->nports; i++)
 		props_p->speed_mbps += nic->port[i]->speed_mbps;
+	for (int i = 0; i < nic->nindexes; i++)
 		props_p->devs[i] = nic->index[i];
-	}
 }
 
 /* --- transfers --- */

@@ -74,22 +74,18 @@ static void messages_make(struct run *r)
 
 static void run_open(struct run *r, int nrails, const char *classes)
 {
-	const int devs[] = { 0, 1, 2, 3 };
 	struct fabric_settings settings = fabric_defaults();
 	char text[256];
-	int dev = 0;
 
 	*r = (struct run){ .random = 7 };
 	settings.ndevices = nrails;
 	fabric_start(&settings);
 	(void)snprintf(text, sizeof(text),
 		"LINA_TRANSPORT=verbs LINA_RAIL_RETRY_MS=10 LINA_GRANT_BYTES=131072 "
-		"LINA_CLASSES=%s",
+		"LINA_MERGE=1 LINA_CLASSES=%s",
 		classes);
 	assert_int_equal(net_open(text, &r->net), 0);
-	if (nrails > 1)
-		assert_int_equal(lina_net_merge(nrails, devs, &dev), 0);
-	conns_open(r, dev);
+	conns_open(r, 0);
 	messages_make(r);
 	log_forget();
 }
