@@ -261,6 +261,30 @@ static void question_just_asked_is_not_silence(void **state)
 	pair_close(&pair);
 }
 
+/* Header and payload in one call, against standing credit: nothing has to come back first. */
+static void a_small_message_is_one_write_and_needs_no_answer(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 8, 4096, 16384 };
+	struct pair pair;
+
+	(void)state;
+	pair_open("", &pair);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		fill(from, sizes[i], i);
+		struct lina_request *received = post_recv(pair.recv, to, sizes[i], 1);
+		long before = faults_sends();
+		struct lina_request *sent = post_send(pair.send, from, sizes[i], 1);
+		assert_int_equal(finish_within(sent, LIMIT_MS, NULL), 0);
+		assert_int_equal(faults_sends() - before, 1);
+		int done = 0;
+		while (!done)
+			assert_int_equal(lina_net_test(received, &done, NULL), 0);
+		assert_true(is_filled(to, sizes[i], i));
+		assert_int_equal(faults_sends() - before, 1);
+	}
+	pair_close(&pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +293,7 @@ int main(void)
 		cmocka_unit_test(without_standing_credit),
 		cmocka_unit_test(silence_counts_when_an_answer_is_owed),
 		cmocka_unit_test(question_just_asked_is_not_silence),
+		cmocka_unit_test(a_small_message_is_one_write_and_needs_no_answer),
 	};
 
 	return cmocka_run_group_tests_name("syscalls", tests, NULL, NULL);

@@ -10,7 +10,7 @@
 
 #include "net/fixture.h"
 
-static long countdown, live;
+static long countdown, live, sends;
 static bool met;
 static const char *name;
 static uint64_t pieces;
@@ -37,6 +37,11 @@ const char *faults_name(void)
 void faults_pieces(uint64_t seed)
 {
 	pieces = seed;
+}
+
+long faults_sends(void)
+{
+	return sends;
 }
 
 long faults_live(void)
@@ -200,6 +205,7 @@ WRAP(ssize_t, sendmsg, int fd, const struct msghdr *msg, int flags)
 {
 	struct iovec iov[2];
 
+	sends++;
 	if (fails("sendmsg", ECONNRESET))
 		return -1;
 	if (!pieces)

@@ -20,6 +20,9 @@ const char *faults_name(void);
 /* From now on messages move in pieces: a few bytes, many, or none (EAGAIN, EINTR), at random. */
 void faults_pieces(uint64_t seed);
 
+/* Calls of sendmsg so far. */
+long faults_sends(void);
+
 /* Memory that was allocated and not freed by code that is linked with the wrappers. */
 long faults_live(void);
 

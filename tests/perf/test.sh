@@ -70,5 +70,12 @@ grep -q 'chunk 65536 is there' "$work/log" || complain "a point was measured twi
 $sweep --values 65536 chunk -- $small --uneven >"$work/log" 2>&1 && complain 'points of other settings in one table'
 $sweep --values 1,x chunk >"$work/log" 2>&1
 [ $? -eq 64 ] || complain "a value that is none: $(cat "$work/log")"
+# The other variables, a point of each.
+for point in 'allreduce 262144' 'window 65536' 'rate 500' 'hosts 2'; do
+	set -- $point
+	$sweep --values "$2" "$1" -- $small >"$work/log" 2>&1 || complain "sweep of $1: $(tail -n 40 "$work/log")"
+	grep -q "^$2	lina	" "$work/sweep/$1.tsv" || complain "sweep of $1: $(cat "$work/sweep/$1.tsv")"
+	! command -v gnuplot >/dev/null || [ -s "$work/sweep/$1.png" ] || complain "no picture of $1"
+done
 check_clean sweep
 exit $failed
