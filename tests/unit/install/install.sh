@@ -27,6 +27,7 @@ cat >"$work/expected" <<END
 ./opt/lina/share/man/man1/lina-check.1
 ./opt/lina/share/man/man1/lina-plan.1
 ./opt/lina/share/man/man1/lina-top.1
+./opt/lina/share/man/man5/lina-placement.5
 ./opt/lina/share/man/man7/lina.7
 END
 # liblina is there where NCCL's header was.
