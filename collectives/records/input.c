@@ -19,6 +19,7 @@ struct lina_input {
 	void *arg;
 	int fd;         /* of lina_input_open; -1: none to close */
 	uint64_t taken; /* of the file */
+	uint64_t size;  /* of the file; 0: not known */
 	const struct lina_codec *codec;
 	void *state;      /* the codec's */
 	bool whole;       /* the codec would not mind the end */
@@ -212,10 +213,8 @@ int lina_input_at_column(const struct lina_input *in)
 
 void lina_input_progress(const struct lina_input *in, uint64_t *done_p, uint64_t *all_p)
 {
-	struct stat s;
-
 	*done_p = in->taken;
-	*all_p = in->fd >= 0 && !fstat(in->fd, &s) && S_ISREG(s.st_mode) ? (uint64_t)s.st_size : 0;
+	*all_p = in->size;
 }
 
 /* --- life --- */
@@ -237,6 +236,13 @@ static int codec_open(struct lina_input *in, struct lina_plan_text_fault *fault_
 	return -ENOMEM;
 }
 
+static uint64_t size_of(int fd)
+{
+	struct stat s;
+
+	return fd >= 0 && !fstat(fd, &s) && S_ISREG(s.st_mode) ? (uint64_t)s.st_size : 0;
+}
+
 /* Takes fd over, whatever comes of it; -1: there is none. */
 static int create(lina_input_read_fn *read, void *arg, int fd, struct lina_input **in_p,
 	struct lina_plan_text_fault *fault_p)
@@ -252,6 +258,7 @@ static int create(lina_input_read_fn *read, void *arg, int fd, struct lina_input
 	in->read = read;
 	in->arg = read == fd_read ? in : arg;
 	in->fd = fd;
+	in->size = size_of(fd);
 	in->line = 1;
 	in->column = 1;
 	in->room = TEXT_BYTES;
