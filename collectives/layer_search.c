@@ -195,7 +195,8 @@ void lina_search_unlink(struct lina_layer_search *s, int slot)
 
 bool lina_search_device_has(const struct lina_layer_search *s, int device, int expert)
 {
-	return lina_plan_has(s->expert + device * s->per_device, s->per_device, expert);
+	return lina_plan_has(
+		s->expert + (size_t)device * (size_t)s->per_device, s->per_device, expert);
 }
 
 void lina_search_count_moves(struct lina_layer_search *s, int device)
@@ -205,8 +206,8 @@ void lina_search_count_moves(struct lina_layer_search *s, int device)
 	for (int slot = device * s->per_device; s->old && slot < (device + 1) * s->per_device;
 		slot++)
 		n += s->expert[slot] != LINA_SLOT_EMPTY &&
-		     !lina_plan_has(s->old + device * s->old_per_device, s->old_per_device,
-			     s->expert[slot]);
+		     !lina_plan_has(s->old + (size_t)device * (size_t)s->old_per_device,
+			     s->old_per_device, s->expert[slot]);
 	s->moved[device] = n;
 }
 

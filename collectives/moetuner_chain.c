@@ -21,13 +21,19 @@ static double pair_cost(
 	return most;
 }
 
+/* Where a layer begins among the devices of clusters. */
+static size_t at_layer(const struct lina_chain *chain, int layer)
+{
+	return (size_t)layer * (size_t)chain->n;
+}
+
 double lina_chain_cost(const struct lina_chain *chain, const int *device)
 {
 	double cost = 0;
 
 	for (int p = 0; p < chain->npairs; p++)
-		cost += pair_cost(
-			chain, p, device + p * chain->n, device + (p + 1) * chain->n, INFINITY);
+		cost += pair_cost(chain, p, device + at_layer(chain, p),
+			device + at_layer(chain, p + 1), INFINITY);
 	return cost;
 }
 
@@ -41,6 +47,11 @@ struct ways {
 	int *class; /* [nways] */
 	int *first; /* [nclasses] */
 };
+
+static int *way_of(const struct ways *w, int i)
+{
+	return w->way + (size_t)i * (size_t)w->n;
+}
 
 static int rank_of(const int *way, int n)
 {
@@ -102,14 +113,14 @@ static void classify(const struct lina_chain *chain, struct ways *w)
 
 	for (int i = 0; i < w->nways; i++) {
 		w->class[i] = -1;
-		if (is_symmetry(chain, w->way + i * n))
+		if (is_symmetry(chain, way_of(w, i)))
 			symmetry[nsymmetries++] = i;
 	}
 	for (int i = 0; i < w->nways; i++) {
 		if (w->class[i] >= 0)
 			continue;
 		for (int k = 0; k < nsymmetries; k++) {
-			compose(w->way + symmetry[k] * n, w->way + i * n, n, renamed);
+			compose(way_of(w, symmetry[k]), way_of(w, i), n, renamed);
 			w->class[rank_of(renamed, n)] = w->nclasses;
 		}
 		w->nclasses++;
@@ -126,42 +137,40 @@ static int ways_create(const struct lina_chain *chain, struct ways *w)
 	for (int i = 2; i <= n; i++)
 		nways *= i;
 	*w = (struct ways){ .n = n, .nways = nways };
-	w->way = malloc((size_t)nways * (size_t)(n + 2) * sizeof(*w->way));
+	w->way = calloc((size_t)nways * (size_t)(n + 2), sizeof(*w->way));
 	if (!w->way)
 		return -ENOMEM;
-	w->class = w->way + nways * n;
+	w->class = way_of(w, nways);
 	w->first = w->class + nways;
 	for (int i = 0; i < n; i++)
 		w->way[i] = i;
 	for (int i = 1; i < nways; i++) {
-		memcpy(w->way + i * n, w->way + (i - 1) * n, (size_t)n * sizeof(*w->way));
-		next_way(w->way + i * n, n);
+		memcpy(way_of(w, i), way_of(w, i - 1), (size_t)n * sizeof(*w->way));
+		next_way(way_of(w, i), n);
 	}
 	classify(chain, w);
 	return 0;
 }
 
-/* before [nclasses]: least cost up to layer p; after, from: the same of layer p + 1, and the way of
- * layer p that leads there. */
-static void advance(const struct lina_chain *chain, const struct ways *w, int pair,
-	const double *before, double *after, int *from)
+/* The least cost up to a way of layer p + 1, and the way of layer p that leads there; before
+ * [nclasses]: least costs up to layer p. */
+static double reach(const struct lina_chain *chain, const struct ways *w, int pair,
+	const double *before, const int *to, int *from_p)
 {
-	for (int c = 0; c < w->nclasses; c++) {
-		const int *to = w->way + w->first[c] * w->n;
+	double least = INFINITY;
 
-		after[c] = INFINITY;
-		for (int i = 0; i < w->nways; i++) {
-			double base = before[w->class[i]];
+	for (int i = 0; i < w->nways; i++) {
+		double cost = before[w->class[i]];
 
-			if (base >= after[c])
-				continue;
-			base += pair_cost(chain, pair, w->way + i * w->n, to, after[c] - base);
-			if (base < after[c]) {
-				after[c] = base;
-				from[c] = i;
-			}
+		if (cost >= least)
+			continue;
+		cost += pair_cost(chain, pair, way_of(w, i), to, least - cost);
+		if (cost < least) {
+			least = cost;
+			*from_p = i;
 		}
 	}
+	return least;
 }
 
 /* From the last layer back: each step is known for the first way of a class, and holds for the
@@ -169,20 +178,22 @@ static void advance(const struct lina_chain *chain, const struct ways *w, int pa
 static void trace_back(const struct lina_chain *chain, const struct ways *w, int class,
 	const int *from, int *device)
 {
-	int n = w->n, rename[LINA_CHAIN_MAX];
+	int n = w->n, rename[LINA_CHAIN_MAX], renamed[LINA_CHAIN_MAX] = { 0 };
 
 	for (int i = 0; i < n; i++)
 		rename[i] = i;
-	memcpy(device + chain->npairs * n, w->way + w->first[class] * n, (size_t)n * sizeof(int));
+	memcpy(device + at_layer(chain, chain->npairs), way_of(w, w->first[class]),
+		(size_t)n * sizeof(int));
 	for (int p = chain->npairs - 1; p >= 0; p--) {
 		int i = from[p * w->nclasses + class];
 		const int *first;
 
-		compose(rename, w->way + i * n, n, device + p * n);
+		compose(rename, way_of(w, i), n, renamed);
+		memcpy(device + at_layer(chain, p), renamed, (size_t)n * sizeof(int));
 		class = w->class[i];
-		first = w->way + w->first[class] * n;
+		first = way_of(w, w->first[class]);
 		for (int c = 0; c < n; c++)
-			rename[first[c]] = device[p * n + c];
+			rename[first[c]] = renamed[c];
 	}
 }
 
@@ -194,14 +205,16 @@ int lina_chain_solve(const struct lina_chain *chain, int *device)
 
 	if (err)
 		return err;
-	double *cost = calloc(2 * (size_t)w.nclasses, sizeof(*cost));
-	int *from = calloc((size_t)chain->npairs * (size_t)w.nclasses, sizeof(*from));
+	double *cost = calloc(2 * (size_t)w.nclasses + 1, sizeof(*cost));
+	int *from = calloc(1 + (size_t)chain->npairs * (size_t)w.nclasses, sizeof(*from));
 	if (!cost || !from)
 		err = -ENOMEM;
 	else if ((double)w.nclasses * w.nways > steps_max)
 		err = -E2BIG;
 	for (int p = 0; p < chain->npairs && !err; p++) {
-		advance(chain, &w, p, cost, cost + w.nclasses, from + p * w.nclasses);
+		for (int c = 0; c < w.nclasses; c++)
+			cost[w.nclasses + c] = reach(chain, &w, p, cost, way_of(&w, w.first[c]),
+				&from[p * w.nclasses + c]);
 		memcpy(cost, cost + w.nclasses, (size_t)w.nclasses * sizeof(*cost));
 	}
 	if (!err) {
@@ -223,7 +236,7 @@ int lina_chain_solve(const struct lina_chain *chain, int *device)
 static double around(const struct lina_chain *chain, const int *device, int layer)
 {
 	int n = chain->n;
-	const int *at = device + layer * n;
+	const int *at = device + at_layer(chain, layer);
 	double cost = 0;
 
 	if (layer > 0)
@@ -252,7 +265,7 @@ static bool fits(
 static bool swap_pays(const struct lina_chain *chain, const int *sizes, int per_device, int *device,
 	int layer, int c, int d)
 {
-	int *at = device + layer * chain->n, kept = at[c];
+	int *at = device + at_layer(chain, layer), kept = at[c];
 	double before = around(chain, device, layer);
 
 	at[c] = at[d];

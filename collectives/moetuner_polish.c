@@ -53,9 +53,10 @@ static void take_up(struct polish *p, int layer, double slack)
 static bool swap_experts(struct polish *p, int layer, int a, int b)
 {
 	const double *tokens = lina_counts_layer(p->place->score.counts, layer);
-	int *at = p->device + layer * p->n, i = at[a], j = at[b];
+	int *at = p->device + (size_t)layer * (size_t)p->n, i = at[a], j = at[b];
 	int m = node_of(p, layer, a), n = node_of(p, layer, b);
-	const double *of_a = p->affinity + a * p->nnodes, *of_b = p->affinity + b * p->nnodes;
+	const double *of_a = p->affinity + (size_t)a * (size_t)p->nnodes,
+		     *of_b = p->affinity + (size_t)b * (size_t)p->nnodes;
 	double more = tokens[a] - tokens[b];
 
 	if (m == n || !(of_a[n] + of_b[m] > (of_a[m] + of_b[n]) * (1 + 1e-9)))

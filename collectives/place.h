@@ -50,8 +50,8 @@ int lina_place_proportional(const struct lina_place *place,
 /* Hecate (arXiv 2502.02581): algorithm 2 shards the experts of all layers, algorithm 1 materialises
  * copies of the most loaded ones in the slots that are left. */
 struct lina_hecate_settings {
-	int overlap; /* t: experts that can be moved under other computation; negative: as many as
-		      * there are spare slots on a device */
+	int overlap; /* t: experts that can be moved under other computation; negative: an eighth of
+		      * all, but more than m; none where m is 0 */
 	int reserve; /* m: spare slots of a device for copies; negative: all that are left */
 };
 struct lina_hecate_settings lina_hecate_settings_default(void);

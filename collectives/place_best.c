@@ -50,10 +50,11 @@ static int current_in_shape(const struct lina_place *place, struct lina_plan **p
 
 	for (int l = 0; l < place->shape.nlayers && !err; l++)
 		for (int d = 0; d < place->shape.ndevices; d++) {
-			memcpy(lina_plan_experts(*plan_p, l) + d * new,
-				lina_plan_experts(current, l) + d * old, (size_t)old * sizeof(int));
-			memcpy(lina_plan_shares(*plan_p, l) + d * new,
-				lina_plan_shares(current, l) + d * old,
+			memcpy(lina_plan_experts(*plan_p, l) + (size_t)d * (size_t) new,
+				lina_plan_experts(current, l) + (size_t)d * (size_t)old,
+				(size_t)old * sizeof(int));
+			memcpy(lina_plan_shares(*plan_p, l) + (size_t)d * (size_t) new,
+				lina_plan_shares(current, l) + (size_t)d * (size_t)old,
 				(size_t)old * sizeof(double));
 		}
 	return err;

@@ -17,15 +17,20 @@ struct work {
 	int *replica; /* [nslots of a node] expert of each replica, as a number in the node */
 };
 
+static void work_destroy(struct work *w)
+{
+	free(w->weight);
+	free(w->key);
+	free(w->order);
+}
+
 static int work_create(int n, struct work *w)
 {
-	*w = (struct work){ .weight = calloc((size_t)n, sizeof(float)),
-		.key = calloc((size_t)n, sizeof(double)),
-		.order = calloc(6 * (size_t)n, sizeof(int)) };
+	w->weight = calloc((size_t)n, sizeof(*w->weight));
+	w->key = calloc((size_t)n, sizeof(*w->key));
+	w->order = calloc(6 * (size_t)n, sizeof(*w->order));
 	if (!w->weight || !w->key || !w->order) {
-		free(w->weight);
-		free(w->key);
-		free(w->order);
+		work_destroy(w);
 		return -ENOMEM;
 	}
 	w->pack = w->order + n;
@@ -34,13 +39,6 @@ static int work_create(int n, struct work *w)
 	w->expert = w->count + n;
 	w->replica = w->expert + n;
 	return 0;
-}
-
-static void work_destroy(struct work *w)
-{
-	free(w->weight);
-	free(w->key);
-	free(w->order);
 }
 
 /* The lightest pack with room; sum and used are [npacks]. */
@@ -56,7 +54,7 @@ static int lightest(const float *sum, const int *used, int npacks, int room)
 
 /* n items of weight w->weight to npacks packs with n / npacks each: w->pack and w->rank say which
  * pack and which place in it. */
-static int pack_evenly(struct work *w, int n, int npacks)
+static int pack_evenly(const struct work *w, int n, int npacks)
 {
 	int room = n / npacks;
 	float *sum = calloc((size_t)npacks, sizeof(*sum));
@@ -83,13 +81,13 @@ static int pack_evenly(struct work *w, int n, int npacks)
 }
 
 /* Replicas of n experts with loads tokens: one each, then one by one to the heaviest. */
-static void replicate(struct work *w, const float *tokens, int n, int nreplicas)
+static void replicate(const struct work *w, const float *tokens, int n, int nreplicas)
 {
 	for (int e = 0; e < n; e++) {
 		w->count[e] = 1;
 		w->replica[e] = e;
 	}
-	for (int r = n; r < nreplicas; r++) {
+	for (int r = n; r < nreplicas && n > 0; r++) {
 		int heaviest = 0;
 		float most = tokens[0] / (float)w->count[0];
 
@@ -104,7 +102,8 @@ static void replicate(struct work *w, const float *tokens, int n, int nreplicas)
 }
 
 /* Experts in w->expert by the node that their group is packed to. */
-static int pack_groups(struct work *w, const double *tokens, int nexperts, int ngroups, int nnodes)
+static int pack_groups(
+	const struct work *w, const double *tokens, int nexperts, int ngroups, int nnodes)
 {
 	int size = nexperts / ngroups, per_node = ngroups / nnodes, err;
 
@@ -121,8 +120,8 @@ static int pack_groups(struct work *w, const double *tokens, int nexperts, int n
 }
 
 /* Fills the slots [nslots] of a node with its n experts. */
-static int plan_node(struct work *w, const double *tokens, const int *experts, int n, int *slots,
-	int nslots, int ndevices)
+static int plan_node(const struct work *w, const double *tokens, const int *experts, int n,
+	int *slots, int nslots, int ndevices)
 {
 	float *of_expert = malloc((size_t)n * sizeof(*of_expert));
 	int err;
@@ -141,26 +140,36 @@ static int plan_node(struct work *w, const double *tokens, const int *experts, i
 	return err;
 }
 
+/* All parts of a layer, which are nodes or all devices together; w has room for nslots. */
+static int plan_parts(const struct lina_place *place, const struct work *w, const double *tokens,
+	int nparts, int ngroups, int *slots)
+{
+	const struct lina_plan_shape *shape = &place->shape;
+	int n = shape->nexperts / nparts, nslots = lina_plan_nslots(shape) / nparts;
+	int err = pack_groups(w, tokens, shape->nexperts, ngroups, nparts);
+	const int *experts = w->expert;
+
+	for (int p = 0; p < nparts && !err; p++) {
+		err = plan_node(w, tokens, experts, n, slots, nslots, shape->ndevices / nparts);
+		experts += n;
+		slots += nslots;
+	}
+	return err;
+}
+
 int lina_eplb_layer(
 	const struct lina_place *place, const void *settings, int layer, struct lina_plan *plan)
 {
-	const struct lina_plan_shape *shape = &place->shape;
-	const double *tokens = lina_counts_layer(place->score.counts, layer);
-	int *experts = lina_plan_experts(plan, layer);
-	int nslots = lina_plan_nslots(shape), nnodes = lina_plan_nnodes(shape);
+	int nnodes = lina_plan_nnodes(&place->shape);
 	bool by_node = place->ngroups % nnodes == 0;
-	int nparts = by_node ? nnodes : 1, ngroups = by_node ? place->ngroups : 1;
-	int n = shape->nexperts / nparts;
 	struct work w;
-	int err = work_create(nslots, &w);
+	int err = work_create(lina_plan_nslots(&place->shape), &w);
 
 	(void)settings;
 	if (err)
 		return err;
-	err = pack_groups(&w, tokens, shape->nexperts, ngroups, nparts);
-	for (int p = 0; p < nparts && !err; p++)
-		err = plan_node(&w, tokens, w.expert + p * n, n, experts + p * (nslots / nparts),
-			nslots / nparts, shape->ndevices / nparts);
+	err = plan_parts(place, &w, lina_counts_layer(place->score.counts, layer),
+		by_node ? nnodes : 1, by_node ? place->ngroups : 1, lina_plan_experts(plan, layer));
 	work_destroy(&w);
 	lina_plan_share_evenly(plan, layer);
 	return err;

@@ -72,7 +72,7 @@ struct sharding {
 static int used_in_layer(const struct sharding *s, int layer, int device)
 {
 	int per_device = s->plan->shape.slots_per_device, n = 0;
-	const int *slots = lina_plan_experts(s->plan, layer) + device * per_device;
+	const int *slots = lina_plan_experts(s->plan, layer) + (size_t)device * (size_t)per_device;
 
 	while (n < per_device && slots[n] != LINA_SLOT_EMPTY)
 		n++;
@@ -164,7 +164,8 @@ static int node_room(const struct sharding *s, int layer, int node, int expert, 
 		int d = node * shape->devices_per_node + i, used = used_in_layer(s, layer, d);
 		int left = shape->slots_per_device - used;
 
-		if (lina_plan_has(experts + d * shape->slots_per_device, used, expert))
+		if (lina_plan_has(
+			    experts + (size_t)d * (size_t)shape->slots_per_device, used, expert))
 			continue;
 		room += left;
 		if (left > most) {
@@ -253,6 +254,20 @@ static int reserve_of(
 	return settings->reserve >= 0 && settings->reserve < spare ? settings->reserve : spare;
 }
 
+/* Experts that are taken for moved in time: with copies to make, more than a device has slots for
+ * them, so that slots follow load. */
+static int overlap_of(const struct lina_plan_shape *shape,
+	const struct lina_hecate_settings *settings, int reserve)
+{
+	int eighth = shape->nexperts / 8;
+
+	if (settings->overlap >= 0)
+		return settings->overlap;
+	if (reserve == 0)
+		return 0;
+	return eighth > reserve ? eighth : reserve + 1;
+}
+
 static int plan_layers(struct sharding *s, int reserve)
 {
 	int nlayers = s->plan->shape.nlayers;
@@ -273,7 +288,7 @@ int lina_place_hecate(const struct lina_place *place, const struct lina_hecate_s
 	const struct lina_plan_shape *shape = &place->shape;
 	int reserve = lina_place_check(place) ? 0 : reserve_of(shape, settings);
 	struct sharding s = { .place = place,
-		.overlap = settings->overlap >= 0 ? settings->overlap : reserve,
+		.overlap = overlap_of(shape, settings, reserve),
 		.room = shape->slots_per_device - reserve };
 	int err = lina_place_begin(place, &s.plan);
 

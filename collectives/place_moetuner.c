@@ -50,7 +50,7 @@ static int make_clusters(struct tuner *t, double *gap_p)
 	*gap_p = 0;
 	for (int l = 0; l < t->nlayers && !err; l++) {
 		double gap = 0;
-		int *cluster = t->cluster + l * t->nexperts;
+		int *cluster = t->cluster + (size_t)l * (size_t)t->nexperts;
 
 		err = lina_moetuner_clusters(lina_counts_layer(t->place->score.counts, l),
 			t->nexperts, t->ndevices, t->capacity, t->settings, cluster, &gap);
@@ -67,7 +67,7 @@ static void sum_traffic(struct tuner *t)
 
 	for (int p = 0; p + 1 < t->nlayers; p++) {
 		const double *pair = lina_transitions_pair(t->place->score.transitions, p);
-		const int *from = t->cluster + p * n, *to = from + n;
+		const int *from = t->cluster + (size_t)p * (size_t)n, *to = from + n;
 
 		for (int a = 0; a < n; a++)
 			for (int b = 0; b < n; b++)

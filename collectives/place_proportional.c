@@ -70,7 +70,8 @@ static int find_device(const struct fill *f, int expert, double size)
 	bool lightest_has = true;
 
 	for (int d = 0; d < f->shape->ndevices; d++) {
-		bool has = lina_plan_has(f->experts + d * per_device, f->used[d], expert);
+		bool has = lina_plan_has(
+			f->experts + (size_t)d * (size_t)per_device, f->used[d], expert);
 
 		if (f->used[d] == f->room)
 			continue;

@@ -88,7 +88,7 @@ static bool node_has(const struct spread *s, int node, int expert)
 {
 	int n = s->shape->devices_per_node * s->shape->slots_per_device;
 
-	return lina_plan_has(s->experts + node * n, n, expert);
+	return lina_plan_has(s->experts + (size_t)node * (size_t)n, n, expert);
 }
 
 /* Where a replica goes: to a node that has none yet, to the lightest; there to the lightest device
@@ -103,8 +103,8 @@ static int find_device(const struct spread *s, int expert)
 		int other = best < 0 ? -1 : lina_plan_node_of(s->shape, best);
 		bool has;
 
-		if (s->room[d] == 0 ||
-			lina_plan_has(s->experts + d * per_device, per_device, expert))
+		if (s->room[d] == 0 || lina_plan_has(s->experts + (size_t)d * (size_t)per_device,
+					       per_device, expert))
 			continue;
 		has = node == other ? best_has : node_has(s, node, expert);
 		if (best < 0 || (best_has && !has) ||

@@ -31,7 +31,7 @@ static int header_number(
 
 static int header_int(struct lina_words *w, const char *name, int max, int *number_p)
 {
-	uint64_t number;
+	uint64_t number = 0;
 	int err = header_number(w, name, 1, (uint64_t)max, &number);
 
 	if (!err)
@@ -46,7 +46,7 @@ static int shape_expected(
 	struct lina_word line = { .at = w->line_begins, .bytes = (size_t)(w->at - w->line_begins) };
 	uint64_t nslots = (uint64_t)shape->ndevices * (uint64_t)shape->slots_per_device;
 
-	if (shape->ndevices % shape->devices_per_node != 0)
+	if (shape->devices_per_node < 1 || shape->ndevices % shape->devices_per_node != 0)
 		return lina_words_expected(
 			w, line, "devices-per-node to divide %d devices evenly", shape->ndevices);
 	if (nslots < (uint64_t)shape->nexperts)
@@ -60,7 +60,7 @@ static int shape_expected(
 
 static int read_header(struct lina_words *w, struct lina_plan_shape *shape, uint64_t *generation)
 {
-	uint64_t version;
+	uint64_t version = 0;
 	int err = header_number(
 		w, "lina-placement", LINA_PLAN_FILE_VERSION, LINA_PLAN_FILE_VERSION, &version);
 
@@ -100,7 +100,7 @@ static int read_slot(struct lina_words *w, int nexperts, int *expert_p, double *
 {
 	struct lina_word word, head, tail;
 	const char *colon;
-	uint64_t expert;
+	uint64_t expert = 0;
 
 	if (!lina_words_next(w, &word))
 		return lina_words_expected(w, word, "an expert or '-' for each slot");
@@ -241,7 +241,7 @@ int lina_plan_decode(const char *text, size_t bytes, struct lina_plan **plan_p,
 	struct lina_words w = lina_words_of(text, bytes, fault_p);
 	struct lina_plan_shape shape = { 0 };
 	struct lina_plan *plan = NULL;
-	uint64_t generation;
+	uint64_t generation = 0;
 	int err = read_header(&w, &shape, &generation);
 
 	if (!err)

@@ -76,8 +76,8 @@ static double longest_move_ns(const struct scorer *s, int layer)
 
 		for (int i = 0; i < b->slots_per_device; i++)
 			n += new[d * b->slots_per_device + i] != LINA_SLOT_EMPTY &&
-			     !lina_plan_has(old + d * a->slots_per_device, a->slots_per_device,
-				     new[d * b->slots_per_device + i]);
+			     !lina_plan_has(old + (size_t)d * (size_t)a->slots_per_device,
+				     a->slots_per_device, new[d * b->slots_per_device + i]);
 		longest = fmax(longest, n * byte_ns);
 	}
 	return longest * s->input->model.expert_bytes;

@@ -24,26 +24,32 @@ static bool line_ends(const struct lina_words *w)
 	       (*w->at == '\r' && w->end - w->at > 1 && w->at[1] == '\n');
 }
 
+/* To the beginning of the next line. False: the text has no more. */
+static bool skip_line(struct lina_words *w)
+{
+	size_t left = (size_t)(w->end - w->at);
+	const char *newline = left ? memchr(w->at, '\n', left) : NULL;
+
+	if (w->line == 0) {
+		w->line = 1;
+		return true;
+	}
+	w->at = newline ? newline + 1 : w->end;
+	if (!newline)
+		return false;
+	w->line++;
+	w->line_begins = w->at;
+	return true;
+}
+
 bool lina_words_next_line(struct lina_words *w)
 {
-	for (;;) {
-		if (w->line) {
-			const char *newline =
-				w->at == w->end ? NULL
-						: memchr(w->at, '\n', (size_t)(w->end - w->at));
-
-			if (!newline) {
-				w->at = w->end;
-				return false;
-			}
-			w->at = newline + 1;
-		}
-		w->line++;
-		w->line_begins = w->at;
+	while (skip_line(w)) {
 		skip_blanks(w);
 		if (!line_ends(w))
 			return true;
 	}
+	return false;
 }
 
 bool lina_words_next(struct lina_words *w, struct lina_word *word_p)
@@ -62,7 +68,7 @@ static void printable(struct lina_word word, char *out, size_t room)
 	size_t n = word.bytes < room - 1 ? word.bytes : room - 1;
 
 	for (size_t i = 0; i < n; i++)
-		out[i] = word.at[i] < ' ' || word.at[i] > '~' ? '?' : word.at[i];
+		out[i] = (char)(word.at[i] < ' ' || word.at[i] > '~' ? '?' : word.at[i]);
 	out[n] = '\0';
 }
 

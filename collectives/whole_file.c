@@ -11,52 +11,61 @@
 
 /* --- read --- */
 
-static int read_to(int fd, char **text_p, size_t *bytes_p)
+/* Contents that grow. */
+struct contents {
+	char *text;
+	size_t used, room;
+};
+
+static int make_room(struct contents *c)
 {
-	size_t used = 0, room = 0;
-	char *text = NULL;
+	size_t more = c->room ? 2 * c->room : 16384;
+	char *larger;
 
-	for (;;) {
-		ssize_t n;
-
-		if (used == room) {
-			size_t more = room ? 2 * room : 16384;
-			char *larger =
-				room < LINA_WHOLE_FILE_BYTES_MAX ? realloc(text, more) : NULL;
-
-			if (!larger) {
-				free(text);
-				return room < LINA_WHOLE_FILE_BYTES_MAX ? -ENOMEM : -EFBIG;
-			}
-			text = larger;
-			room = more;
-		}
-		n = read(fd, text + used, room - used);
-		if (n == 0)
-			break;
-		if (n < 0 && errno != EINTR) {
-			int err = -errno;
-
-			free(text);
-			return err;
-		}
-		used += n < 0 ? 0 : (size_t)n;
-	}
-	*text_p = text;
-	*bytes_p = used;
+	if (c->used < c->room)
+		return 0;
+	if (c->room >= LINA_WHOLE_FILE_BYTES_MAX)
+		return -EFBIG;
+	larger = realloc(c->text, more);
+	if (!larger)
+		return -ENOMEM;
+	c->text = larger;
+	c->room = more;
 	return 0;
+}
+
+/* Reads on to the end, or to what goes wrong. */
+static int read_on(int fd, struct contents *c)
+{
+	for (;;) {
+		int err = make_room(c);
+		ssize_t n = err ? 0 : read(fd, c->text + c->used, c->room - c->used);
+
+		if (n == 0)
+			return err;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		c->used += n < 0 ? 0 : (size_t)n;
+	}
 }
 
 int lina_file_load(const char *path, char **text_p, size_t *bytes_p)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct contents contents = { 0 };
 	int err;
 
 	if (fd < 0)
 		return -errno;
-	err = read_to(fd, text_p, bytes_p);
+	err = read_on(fd, &contents);
 	(void)close(fd);
-	return err;
+	if (err) {
+		free(contents.text);
+		return err;
+	}
+	*text_p = contents.text;
+	*bytes_p = contents.used;
+	return 0;
 }
 
 /* --- write --- */

@@ -189,7 +189,7 @@ static void fixed_experts_stay(void **state)
 		for (int s = 0; s < NSLOTS; s++)
 			fixed[s] = LINA_SLOT_EMPTY;
 		for (int i = 0; i < 5; i++)
-			fixed[3 * random_below(&r, 8)] = random_below(&r, 16);
+			fixed[(size_t)random_below(&r, 8) * 3] = random_below(&r, 16);
 		place.fixed = fixed;
 		plan = best_of(&place, 300);
 		(void)score_of(&place, plan);

@@ -147,7 +147,7 @@ static void check_one_to_one(const struct lina_chain *chain, const int *device)
 static void chain_is_the_best_of_all(void **state)
 {
 	struct random_source r = { 12 };
-	int device[3 * LINA_CHAIN_MAX], all[3 * LINA_CHAIN_MAX];
+	int device[3 * LINA_CHAIN_MAX] = { 0 }, all[3 * LINA_CHAIN_MAX] = { 0 };
 	struct links l;
 
 	(void)state;

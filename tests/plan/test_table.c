@@ -82,13 +82,12 @@ static const struct {
 static char *replaced(const char *from, const char *to)
 {
 	const char *at = strstr(good, from);
-	char *text = malloc(sizeof(good) + strlen(to));
+	size_t room = sizeof(good) + strlen(to);
+	char *text = malloc(room);
 
 	assert_non_null(at);
 	assert_non_null(text);
-	memcpy(text, good, (size_t)(at - good));
-	strcpy(text + (at - good), to);
-	strcat(text, at + strlen(from));
+	(void)snprintf(text, room, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
 	return text;
 }
 
