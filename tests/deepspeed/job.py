@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.update(OMP_NUM_THREADS="1", DS_ACCELERATOR="cpu")
 sys.dont_write_bytecode = True
 rank, nranks = int(os.environ["LINA_RANK"]), int(os.environ["LINA_NRANKS"])
 os.environ.update(RANK=str(rank), WORLD_SIZE=str(nranks), LOCAL_RANK="0")
@@ -88,11 +88,12 @@ def engine(arguments):
 
 
 class Batches:
-    """Each rank's own, the same in every run."""
+    """Each rank's own, the same in every run. The last `held` tokens of the text are in none."""
 
-    def __init__(self, arguments):
+    def __init__(self, arguments, held=0):
         self.arguments = arguments
-        self.tokens = text.words(text.read(arguments.text_bytes), arguments.vocabulary)
+        tokens = text.words(text.read(arguments.text_bytes), arguments.vocabulary)
+        self.tokens, self.held = tokens[:len(tokens) - held], tokens[len(tokens) - held:]
         self.generator = torch.Generator().manual_seed(1000 + rank)
 
     def next(self):

@@ -91,6 +91,5 @@ class Gpt(nn.Module):
         return loss, loss + self.balance * cost
 
     def gates(self):
-        """The gates' linear parts, layer by layer; their outputs are what experts are chosen by."""
-        return [layer.forward_part.deepspeed_moe.gate.wg for layer in self.layers
-                if isinstance(layer.forward_part, MoE)]
+        """What chooses experts, layer by layer."""
+        return [layer.forward_part.deepspeed_moe.gate for layer in self.layers if isinstance(layer.forward_part, MoE)]

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import itertools
 import threading
+import time
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -55,12 +56,18 @@ class Stream:
 class DefaultStream:
     """What runs on it has run when its call returns; to wait for another stream is to stop the program until then."""
     is_default = True
+    waited_s = 0.0
 
     def wait_event(self, event):
-        event.synchronize()
+        self._wait(event)
 
     def wait_stream(self, stream):
-        stream.synchronize()
+        self._wait(stream)
+
+    def _wait(self, what):
+        since = time.monotonic()
+        what.synchronize()
+        self.waited_s += time.monotonic() - since
 
     def record_event(self, event=None):
         return event or Event()
@@ -183,4 +190,4 @@ def run_on(stream):
 
 def synchronize_all():
     for stream in _made:
-        stream.synchronize()
+        default_stream.wait_stream(stream)
