@@ -242,7 +242,7 @@ static int array_next(void *state, struct lina_input *in, struct lina_record *re
 		return err;
 	if (n < ntokens * token_bytes)
 		return lina_input_fault(fault_p, 0, 0, "the file ends at token %llu of %llu",
-			(unsigned long long)(a->done + n / token_bytes),
+			(unsigned long long)a->done + n / token_bytes,
 			(unsigned long long)a->ntokens);
 	for (uint64_t i = 0; i < ntokens * per_token; i++) {
 		int64_t e = number_at(a, (const unsigned char *)bytes + i * (uint64_t)a->width);
