@@ -22,6 +22,12 @@ struct source {
 	size_t bytes;
 };
 
+/* errno as it is returned; never 0. */
+static int failure(void)
+{
+	return errno > 0 ? -errno : -EIO;
+}
+
 static int fd_read(int fd, char **text_p, size_t *bytes_p)
 {
 	struct stat st;
@@ -29,7 +35,7 @@ static int fd_read(int fd, char **text_p, size_t *bytes_p)
 	char *text;
 
 	if (fstat(fd, &st))
-		return -errno;
+		return failure();
 	if (st.st_size > FILE_BYTES_MAX)
 		return -EFBIG;
 	size_t room = st.st_size > 0 ? (size_t)st.st_size + 1 : FILE_BYTES_MAX;
@@ -41,7 +47,7 @@ static int fd_read(int fd, char **text_p, size_t *bytes_p)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0) {
-			int err = -errno;
+			int err = failure();
 			free(text);
 			return err;
 		}
@@ -165,7 +171,7 @@ int lina_topo_open(
 int lina_topo_export(
 	const char *what, char **text_p, size_t *bytes_p, struct lina_topo_fault *fault_p)
 {
-	struct lina_machine *machine;
+	struct lina_machine *machine = NULL;
 	struct source s;
 	int err = source_open(what, &s, fault_p);
 
