@@ -8,6 +8,7 @@
 #include <argp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 struct lina_plan;
 
@@ -26,8 +27,12 @@ lina_plan_cmd_fn lina_plan_cmd_import;
 lina_plan_cmd_fn lina_plan_cmd_predict;
 lina_plan_cmd_fn lina_plan_cmd_profile;
 
-/* Says "lina-plan: MESSAGE" on stderr; returns 1, for an exit status. */
-int lina_plan_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Says "lina-plan: MESSAGE" on stderr. */
+void lina_plan_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same, as an expression of the exit status; a macro, so that the compiler sees that it is not
+ * 0. */
+#define lina_plan_complain(...) (lina_plan_say(__VA_ARGS__), EXIT_FAILURE)
 
 /* Reads a placement table, or complains with file, line and column. */
 int lina_plan_open(const char *path, struct lina_plan **plan_p);

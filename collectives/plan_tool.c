@@ -12,7 +12,7 @@
 #include "collectives/plan_main.h"
 #include "collectives/whole_file.h"
 
-int lina_plan_complain(const char *fmt, ...)
+void lina_plan_say(const char *fmt, ...)
 {
 	va_list args;
 
@@ -21,7 +21,6 @@ int lina_plan_complain(const char *fmt, ...)
 	(void)vfprintf(stderr, fmt, args);
 	va_end(args);
 	(void)fputc('\n', stderr);
-	return EXIT_FAILURE;
 }
 
 int lina_plan_open(const char *path, struct lina_plan **plan_p)

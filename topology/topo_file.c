@@ -1,5 +1,6 @@
 #include "topology/topo_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -22,12 +23,6 @@ struct source {
 	size_t bytes;
 };
 
-/* errno as it is returned; never 0. */
-static int failure(void)
-{
-	return errno > 0 ? -errno : -EIO;
-}
-
 static int fd_read(int fd, char **text_p, size_t *bytes_p)
 {
 	struct stat st;
@@ -35,7 +30,7 @@ static int fd_read(int fd, char **text_p, size_t *bytes_p)
 	char *text;
 
 	if (fstat(fd, &st))
-		return failure();
+		return -errno;
 	if (st.st_size > FILE_BYTES_MAX)
 		return -EFBIG;
 	size_t room = st.st_size > 0 ? (size_t)st.st_size + 1 : FILE_BYTES_MAX;
@@ -47,7 +42,7 @@ static int fd_read(int fd, char **text_p, size_t *bytes_p)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0) {
-			int err = failure();
+			int err = -errno;
 			free(text);
 			return err;
 		}
@@ -84,6 +79,7 @@ static int source_open(const char *what, struct source *s, struct lina_topo_faul
 		close(fd);
 		if (err)
 			return lina_topo_refuse(fault, "%s", strerror(-err)), err;
+		assert(s->text);
 		s->kind = kind_of(s->text);
 		return 0;
 	}

@@ -225,28 +225,33 @@ static struct lina_paths *learned(const struct lina_paths_settings *s)
 	return paths;
 }
 
+/* All tokens of the batch at one layer. */
+static void paths_agree_at(const struct lina_paths *paths, int length, int at)
+{
+	struct lina_token_paths batch = tokens_at(TOKENS, BATCH);
+	double said[PATH_EXPERTS] = { 0 }, twin[PATH_EXPERTS] = { 0 }, sum = 0;
+	int known;
+
+	lina_paths_predict(paths, &batch, at, PATH_EXPERTS, said, &known);
+	for (int t = TOKENS; t < TOKENS + BATCH; t++)
+		twin_predict(t, at, length, twin);
+	assert_int_equal(known, BATCH);
+	for (int e = 0; e < PATH_EXPERTS; e++) {
+		assert_true(near(said[e], twin[e]));
+		sum += said[e];
+	}
+	assert_true(near(sum, BATCH));
+}
+
 static void paths_agree_with_their_twin(void **state)
 {
 	(void)state;
 	for (int length = 1; length <= 4; length++) {
 		const struct lina_paths_settings s = { length, PATH_EXPERTS, 100000, 1 };
 		struct lina_paths *paths = learned(&s);
-		struct lina_token_paths batch = tokens_at(TOKENS, BATCH);
 
-		for (int at = 0; at < PATH_LAYERS; at++) {
-			double said[PATH_EXPERTS] = { 0 }, twin[PATH_EXPERTS] = { 0 }, sum = 0;
-			int known;
-
-			lina_paths_predict(paths, &batch, at, PATH_EXPERTS, said, &known);
-			for (int t = TOKENS; t < TOKENS + BATCH; t++)
-				twin_predict(t, at, length, twin);
-			assert_int_equal(known, BATCH);
-			for (int e = 0; e < PATH_EXPERTS; e++) {
-				assert_true(near(said[e], twin[e]));
-				sum += said[e];
-			}
-			assert_true(near(sum, BATCH));
-		}
+		for (int at = 0; at < PATH_LAYERS; at++)
+			paths_agree_at(paths, length, at);
 		lina_paths_destroy(paths);
 	}
 }
@@ -330,7 +335,7 @@ static void samples_are_one_of_so_many_tokens(void **state)
 	loads = lina_paths_loads(paths, 9, &n);
 	for (int e = 0; e < n; e++)
 		sum += loads[e];
-	assert_true(sum > TOKENS / 10 * (TOPK - 1) && sum <= TOKENS / 10 * TOPK);
+	assert_true(sum > TOKENS / 10.0 * (TOPK - 1) && sum <= TOKENS / 10.0 * TOPK);
 	lina_paths_destroy(paths);
 }
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <arpa/inet.h>
@@ -127,7 +128,7 @@ static void bad_ranges_are_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct lina_config config = usual();
-		strcpy(config.rdma_range, bad[i]);
+		(void)snprintf(config.rdma_range, sizeof(config.rdma_range), "%s", bad[i]);
 		assert_int_equal(lina_gid_wish_read(&config, &wish), -EINVAL);
 	}
 }

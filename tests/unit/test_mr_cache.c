@@ -32,15 +32,21 @@ static void *share(struct lina_mr_cache *cache, uintptr_t from, uintptr_t n, int
 	return lina_mr_cache_share(cache, &p, kind);
 }
 
+/* An address that nothing is read from. */
+static void *at(uintptr_t address)
+{
+	return (void *)address; /* NOLINT(performance-no-int-to-ptr): it is one to look up */
+}
+
 static void pages_are_whole(void **state)
 {
 	(void)state;
-	struct lina_mr_pages p = lina_mr_pages((void *)(uintptr_t)(5 * PAGE + 1), 1, PAGE);
+	struct lina_mr_pages p = lina_mr_pages(at(5 * PAGE + 1), 1, PAGE);
 	assert_int_equal(p.from, 5 * PAGE);
 	assert_int_equal(p.until, 6 * PAGE);
-	p = lina_mr_pages((void *)(uintptr_t)(5 * PAGE), PAGE, PAGE);
+	p = lina_mr_pages(at(5 * PAGE), PAGE, PAGE);
 	assert_int_equal(p.until, 6 * PAGE);
-	p = lina_mr_pages((void *)(uintptr_t)(6 * PAGE - 1), 2, PAGE);
+	p = lina_mr_pages(at(6 * PAGE - 1), 2, PAGE);
 	assert_int_equal(p.from, 5 * PAGE);
 	assert_int_equal(p.until, 7 * PAGE);
 }

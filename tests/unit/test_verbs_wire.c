@@ -173,10 +173,10 @@ static void small_messages_stay_on_one_rail(void **state)
 {
 	(void)state;
 	assert_int_equal(verbs_nparts(0, 4), 1);
-	assert_int_equal(verbs_nparts(2 * VERBS_STRIPE_MIN_BYTES - 1, 4), 1);
-	assert_int_equal(verbs_nparts(2 * VERBS_STRIPE_MIN_BYTES, 4), 2);
-	assert_int_equal(verbs_nparts(8 * VERBS_STRIPE_MIN_BYTES, 4), 4);
-	assert_int_equal(verbs_nparts(8 * VERBS_STRIPE_MIN_BYTES, 1), 1);
+	assert_int_equal(verbs_nparts(UINT64_C(2) * VERBS_STRIPE_MIN_BYTES - 1, 4), 1);
+	assert_int_equal(verbs_nparts(UINT64_C(2) * VERBS_STRIPE_MIN_BYTES, 4), 2);
+	assert_int_equal(verbs_nparts(UINT64_C(8) * VERBS_STRIPE_MIN_BYTES, 4), 4);
+	assert_int_equal(verbs_nparts(UINT64_C(8) * VERBS_STRIPE_MIN_BYTES, 1), 1);
 }
 
 int main(void)
