@@ -41,12 +41,12 @@ static void *at(uintptr_t address)
 static void pages_are_whole(void **state)
 {
 	(void)state;
-	struct lina_mr_pages p = lina_mr_pages(at(5 * PAGE + 1), 1, PAGE);
+	struct lina_mr_pages p = lina_mr_pages(at((uintptr_t)5 * PAGE + 1), 1, PAGE);
 	assert_int_equal(p.from, 5 * PAGE);
 	assert_int_equal(p.until, 6 * PAGE);
-	p = lina_mr_pages(at(5 * PAGE), PAGE, PAGE);
+	p = lina_mr_pages(at((uintptr_t)5 * PAGE), PAGE, PAGE);
 	assert_int_equal(p.until, 6 * PAGE);
-	p = lina_mr_pages(at(6 * PAGE - 1), 2, PAGE);
+	p = lina_mr_pages(at((uintptr_t)6 * PAGE - 1), 2, PAGE);
 	assert_int_equal(p.from, 5 * PAGE);
 	assert_int_equal(p.until, 7 * PAGE);
 }
