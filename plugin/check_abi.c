@@ -29,6 +29,9 @@ struct check_wire {
 static char warning[CHECK_WARNING_BYTES];
 
 static void logger(ncclDebugLogLevel level, unsigned long flags, const char *file, int line,
+	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+static void logger(ncclDebugLogLevel level, unsigned long flags, const char *file, int line,
 	const char *fmt, ...)
 {
 	va_list args;

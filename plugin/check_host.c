@@ -28,8 +28,8 @@ static const char *limit_text(rlim_t limit, char text[32])
 	return text;
 }
 
-static void check_limit(struct check_report *report, int resource, const char *name, rlim_t wanted,
-	const char *remedy)
+static void check_limit(struct check_report *report, __rlimit_resource_t resource, const char *name,
+	rlim_t wanted, const char *remedy)
 {
 	struct rlimit limit;
 	char text[32];
@@ -86,6 +86,9 @@ void check_host(struct check_report *report)
 
 /* lina_log has no argument for it. */
 static struct check_report *config_report;
+
+static void config_said(int level, unsigned long flags, const char *file, int line, const char *fmt,
+	...) __attribute__((format(printf, 5, 6)));
 
 static void config_said(
 	int level, unsigned long flags, const char *file, int line, const char *fmt, ...)

@@ -196,7 +196,7 @@ static uint32_t psn_of(uint32_t first, uint32_t life)
 
 static int ready_to_receive(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
 {
-	uint8_t mtu = rail->port->attr.active_mtu;
+	uint8_t mtu = (uint8_t)rail->port->attr.active_mtu;
 	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_RTR,
 		.path_mtu = rail->peer.mtu < mtu ? rail->peer.mtu : mtu,
