@@ -87,11 +87,12 @@ static int parse_share(struct lina_word word, double *share_p)
 {
 	char copy[40], *end;
 
-	if (word.bytes == 0 || word.bytes >= sizeof(copy) ||
-		strspn(word.at, "0123456789.e+-") < word.bytes)
+	if (word.bytes == 0 || word.bytes >= sizeof(copy))
 		return -EINVAL;
 	memcpy(copy, word.at, word.bytes);
 	copy[word.bytes] = '\0';
+	if (copy[strspn(copy, "0123456789.e+-")] != '\0')
+		return -EINVAL;
 	*share_p = strtod(copy, &end);
 	return *end == '\0' && *share_p >= 0 && *share_p <= 1 ? 0 : -EINVAL;
 }
