@@ -57,11 +57,9 @@ static const char *const state_names[SETUP_STATES] = {
 
 /* --- steps of both ends: 0, -EAGAIN, or why it fails --- */
 
-static int tell(struct setup *s, size_t nbytes)
+/* n more of nbytes have moved, or -errno. */
+static int moved(struct setup *s, ssize_t n, size_t nbytes)
 {
-	struct iovec rest = { s->bytes + s->moved, nbytes - s->moved };
-
-	ssize_t n = lina_sock_send(s->end.fd[0], &rest, 1);
 	if (n < 0)
 		return (int)n;
 	s->moved += (size_t)n;
@@ -71,18 +69,18 @@ static int tell(struct setup *s, size_t nbytes)
 	return 0;
 }
 
+static int tell(struct setup *s, size_t nbytes)
+{
+	struct iovec rest = { s->bytes + s->moved, nbytes - s->moved };
+
+	return moved(s, lina_sock_send(s->end.fd[0], &rest, 1), nbytes);
+}
+
 static int hear(struct setup *s, size_t nbytes)
 {
 	struct iovec rest = { s->bytes + s->moved, nbytes - s->moved };
 
-	ssize_t n = lina_sock_recv(s->end.fd[0], &rest, 1);
-	if (n < 0)
-		return (int)n;
-	s->moved += (size_t)n;
-	if (s->moved < nbytes)
-		return -EAGAIN;
-	s->moved = 0;
-	return 0;
+	return moved(s, lina_sock_recv(s->end.fd[0], &rest, 1), nbytes);
 }
 
 static void info_write(struct setup *s)
