@@ -26,12 +26,14 @@ echo out; echo err >&2
 echo lost >not_kept
 ibv_devices | awk 'NR > 2 { print $1 }' | sort | paste -s -d ' ' >shared/devices
 ip netns list | awk '{ print $1 }' | sort | paste -s -d ' ' >shared/namespaces
+# perftest takes the processor's clock for steady, which a guest's is not; the examples of libibverbs ask the kernel.
 for rail in a b; do
-	ip netns exec h1 ib_write_bw -x 1 -F -s 65536 -n 150 -u 18 -d rxe1$rail >/dev/null 2>&1 &
+	ip netns exec h1 ibv_rc_pingpong -g 1 -s 8192 -n 300 -d rxe1$rail >/dev/null 2>&1 &
 	until ip netns exec h1 ss -Htln | grep -q :18515; do
 		sleep 0.1
 	done
-	ip netns exec h3 ib_write_bw -x 1 -F -s 65536 -n 150 -u 18 -d rxe3$rail 10.99.0.2 | awk '$1 == 65536 { print $4 }'
+	ip netns exec h3 ibv_rc_pingpong -g 1 -s 8192 -n 300 -d rxe3$rail 10.99.0.2 |
+		awk '/ bytes in / { print $(NF - 1) }'
 	wait
 done >shared/rates
 exit 3
@@ -40,7 +42,7 @@ END
 cd "$work" || exit 1
 text="it's \"\$HOME\" \\ and
 two lines"
-LINA_TEST_TEXT=$text "$guest" -n 4 -r 2 -s 200mbit -w shared sh inside "$text" >out 2>err
+LINA_TEST_TEXT=$text "$guest" -n 4 -r 2 -s 20mbit -w shared sh inside "$text" >out 2>err
 status=$?
 if [ $status -eq 77 ]; then
 	cat err
@@ -53,9 +55,9 @@ printf '%s\n' "$text" "$text" | cmp -s - shared/said || complain "arguments and 
 [ ! -e not_kept ] || complain 'it wrote to this machine'
 expect devices 'rxe0a rxe0b rxe1a rxe1b rxe2a rxe2b rxe3a rxe3b' "$(cat shared/devices)"
 expect namespaces 'h0 h1 h2 h3 hsw' "$(cat shared/namespaces)"
-# 200 Mbit/s is 23.8 MiB/s; headers take 1.5 % of it, and a busy machine may be slower.
-awk '!($1 > 1 && $1 < 24.5) { exit 1 } END { exit NR != 2 }' shared/rates ||
-	complain "MiB/s of two rails of 200 Mbit/s: $(paste -s -d ' ' shared/rates)"
+# Both ways count; the guest would carry 70 without a limit. A busy machine may be slower, not faster.
+awk '!($1 > 1 && $1 < 41) { exit 1 } END { exit NR != 2 }' shared/rates ||
+	complain "Mbit/s of two rails of 20 Mbit/s: $(paste -s -d ' ' shared/rates)"
 
 "$guest" -t 1 sleep 60 >out 2>err
 expect 'exit status at the time limit' 124 $?

@@ -28,7 +28,7 @@ done
 ln -s libnccl.so.2 "$work/nccl/libnccl.so"
 try cmake -S "$source" -B "$work/build" -DCMAKE_C_COMPILER="$cc" -DCMAKE_BUILD_TYPE=Release -DLINA_TESTS=OFF \
 	-DLINA_NCCL_INCLUDE="$work/nccl/include" -DLINA_CUDA_INCLUDE="$work/nccl/include"
-try cmake --build "$work/build" --target lina lina_static
+try cmake --build "$work/build" --target lina lina_static lina-plan
 try cmake --install "$work/build/collectives" --prefix "$work/elsewhere/lina"
 
 sed -n '/^<!-- example of liblina -->/,/^<!-- end -->/{/^    /s/^    //p;/^$/p;}' "$source/README.md" >"$work/example.c"
