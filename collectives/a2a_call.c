@@ -1,13 +1,12 @@
 #include <errno.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "collectives/a2a.h"
 #include "collectives/error.h"
+#include "collectives/wait.h"
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
@@ -136,40 +135,13 @@ void lina_call_close(struct lina_call *call)
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-/* First it only yields; who waits longer asks ever more rarely, and leaves the processor to those
- * that work. */
-static void pause_a_little(long *pause_ns)
-{
-	enum { YIELDS_NS = 20000, MOST_NS = 200000 };
-
-	if (*pause_ns < YIELDS_NS) {
-		*pause_ns += 1000;
-		(void)sched_yield();
-		return;
-	}
-	const struct timespec t = { 0, *pause_ns };
-	(void)nanosleep(&t, NULL);
-	*pause_ns = *pause_ns * 5 / 4 < MOST_NS ? *pause_ns * 5 / 4 : MOST_NS;
-}
-
 int lina_a2a_wait(struct lina_a2a *a2a, cudaEvent_t event)
 {
-	cudaError_t state;
-	long pause_ns = 0;
+	int err = lina_wait_event(a2a->comm, event);
 
-	while ((state = cudaEventQuery(event)) == cudaErrorNotReady) {
-		ncclResult_t result = ncclSuccess;
-		int err = lina_nccl(
-			ncclCommGetAsyncError(a2a->comm, &result), "ncclCommGetAsyncError");
-		if (!err)
-			err = lina_nccl(result, "the communicator");
-		if (err) {
-			a2a->failed = err;
-			return err;
-		}
-		pause_a_little(&pause_ns);
-	}
-	return lina_cuda(state, "cudaEventQuery");
+	if (err)
+		a2a->failed = err;
+	return err;
 }
 
 /* ---- routes ---------------------------------------------------------------------------------- */

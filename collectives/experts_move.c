@@ -4,9 +4,11 @@
 #include "collectives/error.h"
 #include "collectives/sparse.h"
 #include "collectives/spread_plan.h"
+#include "collectives/wait.h"
 
 struct move {
 	ncclComm_t comm;
+	cudaStream_t stream;
 	int rank;
 	size_t bytes; /* of an expert */
 	struct lina_spread_items items;
@@ -51,17 +53,19 @@ static int open_move(struct move *move, const struct lina_plan *before,
 	find_places(move, from, to);
 	if (move->nplaces == 0)
 		return 0;
-	if (cudaMalloc(&kept, (size_t)move->nplaces * move->bytes) != cudaSuccess)
+	if (cudaMallocAsync(&kept, (size_t)move->nplaces * move->bytes, move->stream) !=
+		cudaSuccess)
 		return lina_fail(-ENOMEM, "no memory for %d experts of %zu bytes", move->nplaces,
 			move->bytes);
 	move->kept = kept;
 	return 0;
 }
 
+/* The memory goes back in the order of the stream: who lost a rank does not wait here. */
 static void close_move(struct move *move)
 {
 	if (move->kept != NULL)
-		(void)cudaFree(move->kept);
+		(void)cudaFreeAsync(move->kept, move->stream);
 	free(move->place);
 	free(move->at);
 	lina_spread_destroy(move->spread);
@@ -75,8 +79,9 @@ static int copy(void *to, const void *from, size_t bytes, cudaStream_t stream)
 		cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "cudaMemcpyAsync");
 }
 
-static int run_move(struct move *move, void *const *from, void *const *to, cudaStream_t stream)
+static int run_move(struct move *move, void *const *from, void *const *to)
 {
+	cudaStream_t stream = move->stream;
 	int err = 0;
 
 	for (int e = 0; e < move->items.n && !err; e++) {
@@ -94,20 +99,20 @@ static int run_move(struct move *move, void *const *from, void *const *to, cudaS
 		if (move->place[e] >= 0)
 			err = copy(to[e], move->kept + (size_t)move->place[e] * move->bytes,
 				move->bytes, stream);
-	return err ? err : lina_cuda(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+	return err ? err : lina_wait_stream(move->comm, stream);
 }
 
 int lina_experts_move(ncclComm_t comm, const struct lina_plan *before,
 	const struct lina_plan *after, int layer, size_t bytes, void *const *from, void *const *to,
 	cudaStream_t stream)
 {
-	struct move move = { .comm = comm, .bytes = bytes };
+	struct move move = { .comm = comm, .stream = stream, .bytes = bytes };
 	int err = lina_nccl(ncclCommUserRank(comm, &move.rank), "ncclCommUserRank");
 
 	if (!err)
 		err = open_move(&move, before, after, layer, from, to);
 	if (!err)
-		err = run_move(&move, from, to, stream);
+		err = run_move(&move, from, to);
 	close_move(&move);
 	return err;
 }

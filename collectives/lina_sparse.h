@@ -32,7 +32,14 @@ struct lina_sparse;
 int lina_sparse_create(ncclComm_t comm, const struct lina_plan *owners,
 	const struct lina_plan *placed, int layer, const struct lina_sparse_settings *settings,
 	struct lina_sparse **sparse_p);
+
+/* Waits for what it has on streams, unless the communicator has failed: then abort it and
+ * synchronize the stream first. NULL is allowed. */
 void lina_sparse_destroy(struct lina_sparse *sparse);
+
+/* Waits on the host for the call before. -EIO: NCCL reported an error, such as the loss of a rank,
+ * which a wait for the stream alone would not end at. */
+int lina_sparse_wait(struct lina_sparse *sparse);
 
 /* Bytes that all ranks together send in one direction, and that the busiest sends or receives. */
 void lina_sparse_volume(
@@ -44,7 +51,7 @@ void lina_sparse_volume(
 int lina_sparse_all_gather(struct lina_sparse *sparse, void *const *expert, cudaStream_t stream);
 
 /* The reverse: the sum of all holders' gradients and the owner's is then at the owner. What is at
- * the holders is used up: partial sums. Waits on the host for the reduce-scatter before it. */
+ * the holders is used up: partial sums. Waits on the host for the call before it. */
 int lina_sparse_reduce_scatter(
 	struct lina_sparse *sparse, void *const *gradient, cudaStream_t stream);
 
@@ -52,7 +59,8 @@ int lina_sparse_reduce_scatter(
  * where they are in `after`; only what a device has not had is sent. from, to [nexperts]: where
  * this rank has an expert, and where it shall have it; a place may be used again for another
  * expert, since what comes in is kept apart until all has left. Returns when it is done. bytes: of
- * an expert. */
+ * an expert. -EIO: a rank is lost, say; its memory apart goes back when the stream comes to its
+ * end, after the communicator was aborted. */
 int lina_experts_move(ncclComm_t comm, const struct lina_plan *before,
 	const struct lina_plan *after, int layer, size_t bytes, void *const *from, void *const *to,
 	cudaStream_t stream);

@@ -7,6 +7,7 @@
 #include "collectives/element.h"
 #include "collectives/error.h"
 #include "collectives/spread_plan.h"
+#include "collectives/wait.h"
 
 /* A receive of a reduce-scatter that is to be added: in the order of rounds. */
 struct addition {
@@ -31,8 +32,9 @@ struct lina_sparse {
 	struct sum_round *sum_round; /* [nrounds] */
 	char *staging;               /* of the round that receives most */
 	size_t staging_bytes;
-	cudaEvent_t added; /* the last reduce-scatter has been, where there was one */
+	cudaEvent_t done; /* the call before is over, where there was one */
 	bool used;
+	int failed; /* NCCL or CUDA has: nothing works any more */
 };
 
 void lina_sparse_settings_default(struct lina_sparse_settings *settings_p)
@@ -144,7 +146,7 @@ int lina_sparse_create(ncclComm_t comm, const struct lina_plan *owners,
 	if (!err)
 		err = open_reverse(sparse);
 	if (!err)
-		err = lina_cuda(cudaEventCreateWithFlags(&sparse->added, cudaEventDisableTiming),
+		err = lina_cuda(cudaEventCreateWithFlags(&sparse->done, cudaEventDisableTiming),
 			"cudaEventCreateWithFlags");
 	if (err) {
 		lina_sparse_destroy(sparse);
@@ -158,16 +160,36 @@ void lina_sparse_destroy(struct lina_sparse *sparse)
 {
 	if (sparse == NULL)
 		return;
-	if (sparse->used)
-		(void)cudaEventSynchronize(sparse->added);
-	if (sparse->added != NULL)
-		(void)cudaEventDestroy(sparse->added);
+	(void)lina_sparse_wait(sparse);
+	if (sparse->done != NULL)
+		(void)cudaEventDestroy(sparse->done);
 	if (sparse->staging != NULL)
 		(void)cudaFreeHost(sparse->staging);
 	free(sparse->sum_round);
 	free(sparse->addition);
 	lina_spread_destroy(sparse->spread);
 	free(sparse);
+}
+
+int lina_sparse_wait(struct lina_sparse *sparse)
+{
+	if (sparse->failed)
+		return lina_fail(sparse->failed, "the communicator has failed before");
+	if (sparse->used)
+		sparse->failed = lina_wait_event(sparse->comm, sparse->done);
+	return sparse->failed;
+}
+
+/* A call has been given to the stream, or as much of it as went well. */
+static int end_call(struct lina_sparse *sparse, int err, cudaStream_t stream)
+{
+	if (!err)
+		err = lina_cuda(cudaEventRecord(sparse->done, stream), "cudaEventRecord");
+	if (err)
+		sparse->failed = err;
+	else
+		sparse->used = true;
+	return err;
 }
 
 void lina_sparse_volume(
@@ -215,10 +237,12 @@ int lina_sparse_all_gather(struct lina_sparse *sparse, void *const *expert, cuda
 {
 	int err = 0;
 
+	if (sparse->failed)
+		return lina_fail(sparse->failed, "the communicator has failed before");
 	for (size_t i = 0; i < sparse->spread->ntransfers && !err;)
 		err = lina_spread_round(
 			sparse->spread, i, expert, sparse->comm, sparse->rank, stream, &i);
-	return err;
+	return end_call(sparse, err, stream);
 }
 
 /* ---- and back -------------------------------------------------------------------------------- */
@@ -269,13 +293,13 @@ int lina_sparse_reduce_scatter(
 {
 	const struct lina_spread *spread = sparse->spread;
 	size_t end = spread->ntransfers, nadditions = 0;
-	int err = 0;
 
 	if (sparse->element == LINA_ELEMENT_OTHER)
 		return lina_fail(-ENOTSUP, "there are no sums of this element type");
 	/* The lists are the object's: the last that used them must be over. */
-	if (sparse->used)
-		err = lina_cuda(cudaEventSynchronize(sparse->added), "cudaEventSynchronize");
+	int err = lina_sparse_wait(sparse);
+	if (err)
+		return err;
 	while (end > 0 && !err) {
 		size_t first = end - 1;
 		struct sum_round *round = &sparse->sum_round[spread->transfer[first].round];
@@ -290,6 +314,5 @@ int lina_sparse_reduce_scatter(
 				cudaLaunchHostFunc(stream, add_round, round), "cudaLaunchHostFunc");
 		end = first;
 	}
-	sparse->used = cudaEventRecord(sparse->added, stream) == cudaSuccess;
-	return err;
+	return end_call(sparse, err, stream);
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORLDS = 30, CALLS = 3, BFLOAT16 = 9, LOSS_LIMIT_S = 30 };
+enum { WORLDS = 30, CALLS = 3, BFLOAT16 = 9 };
 
 struct lina_a2a_settings check_settings(
 	const struct lina_plan *plan, size_t hidden, int type, int max_choices)
@@ -163,43 +163,6 @@ static void run_pipeline(struct test *test)
 	printf("1 to 5 parts right\n");
 }
 
-/* ---- a rank dies ----------------------------------------------------------------------------- */
-
-/* With lina-launch --kill RANK:+MS. */
-static void run_killed(struct test *test)
-{
-	struct lina_plan *plan = check_plan(test->job.nranks, 16);
-	struct lina_a2a_settings s = check_settings(plan, 64, ncclFloat32, 2);
-	double end_s = job_now_s() + LOSS_LIMIT_S;
-	struct lina_batch *batch;
-	char ready[JOB_NAME_BYTES];
-	struct lina_a2a *a2a;
-	struct routed routed;
-	int err = 0;
-
-	LINA(lina_a2a_create(test->comm, &s, &a2a));
-	routed_open(&routed, &test->job, 17, &check_shape);
-	struct lina_tokens tokens = routed_tokens(&routed);
-	routed_run(&routed, a2a, test->stream, 0);
-	job_barrier(&test->job, "killed");
-	snprintf(ready, sizeof(ready), "ready.%d", test->job.rank);
-	job_tell(&test->job, ready, "", 0);
-	while (!err && job_now_s() < end_s) {
-		err = lina_a2a_dispatch(a2a, &tokens, test->stream, &batch);
-		if (!err)
-			err = lina_a2a_combine(batch, batch->rows, routed.out, test->stream);
-	}
-	if (err != -EIO)
-		FAIL("%s and no loss of a rank (%s)", strerror(-err), lina_last_error());
-	printf("said: %s\n", lina_last_error());
-	NCCL(ncclCommAbort(test->comm));
-	CUDA(cudaStreamSynchronize(test->stream));
-	lina_a2a_destroy(a2a);
-	routed_close(&routed);
-	lina_plan_destroy(plan);
-	test->comm = NULL;
-}
-
 /* ---- the program ----------------------------------------------------------------------------- */
 
 static const struct scenario {
@@ -212,6 +175,7 @@ static const struct scenario {
 	{ "table", run_table },
 	{ "experts", run_experts },
 	{ "killed", run_killed },
+	{ "killed-experts", run_killed_experts },
 };
 
 struct options {

@@ -29,4 +29,8 @@ void run_refuse(struct test *test);
 void run_table(struct test *test);
 void run_experts(struct test *test);
 
+/* With lina-launch --kill RANK:+MS: what the others come to know. */
+void run_killed(struct test *test);
+void run_killed_experts(struct test *test);
+
 #endif
