@@ -43,9 +43,23 @@ static void why_hello(const struct lina_call *call, int err, int rank, char *why
 			strerror(-hello->err));
 	else if (err == -ESTALE)
 		(void)snprintf(why, WHY_BYTES, "rank %d follows another table", rank);
-	else
+	else if (hello->layer != call->tokens.layer)
 		(void)snprintf(why, WHY_BYTES, "rank %d came with layer %d and not %d", rank,
 			hello->layer, call->tokens.layer);
+	else
+		(void)snprintf(why, WHY_BYTES, "rank %d said that %u rows for %u pairs come", rank,
+			hello->nrows, hello->npairs);
+}
+
+static struct lina_hello_shape hello_shape(const struct lina_a2a *a2a)
+{
+	const struct lina_a2a_settings *s = &a2a->settings;
+	uint32_t choices = (uint32_t)s->max_choices;
+	uint32_t all = (uint32_t)s->max_tokens * choices;
+
+	return (struct lina_hello_shape){ a2a->nranks, a2a->rank, a2a->nslots,
+		s->bound > 0 ? s->bound : all,
+		s->bound > 0 && s->bound < all / choices ? s->bound * choices : all, s->bound > 0 };
 }
 
 /* ---- what is sent ---------------------------------------------------------------------------- */
@@ -132,30 +146,22 @@ static void pack(void *arg)
 /* ---- what is received ------------------------------------------------------------------------ */
 
 /* Parcels from the hellos, and where their rows and pairs lie. */
-static void read_hellos(struct lina_call *call)
+static int read_hellos(struct lina_call *call)
 {
 	const struct lina_a2a *a2a = call->a2a;
-	uint32_t row = 0;
+	const struct lina_hello_shape shape = hello_shape(a2a);
+	int err = lina_hello_read(call->hello_in.at, &shape, call->parcel, call->slot_begin);
 
-	for (int r = 0; r < a2a->nranks; r++) {
-		const struct lina_hello *hello = lina_hello_at(call->hello_in.at, a2a->nslots, r);
+	for (int r = 0; r < a2a->nranks && !err; r++) {
 		struct lina_parcel *parcel = &call->parcel[r];
-		call->away[r] = a2a->settings.bound > 0 ? (uint32_t)r * a2a->settings.bound : row;
-		row += hello->nrows;
-		*parcel = (struct lina_parcel){ hello->nrows, call->away[r], hello->slot_pairs,
-			NULL };
+		call->away[r] = parcel->base;
 		if (a2a->settings.dedup && r == a2a->rank)
 			parcel->pair = &call->layout->pair[call->layout->pair_begin[r]];
 		else if (a2a->settings.dedup)
 			parcel->pair = (const struct lina_pair *)(call->pairs_in.at +
 								  call->pair_leg[r].recv_at);
 	}
-	memset(call->slot_begin, 0, ((size_t)a2a->nslots + 1) * sizeof(*call->slot_begin));
-	for (int s = 0; s < a2a->nslots; s++) {
-		call->slot_begin[s + 1] = call->slot_begin[s];
-		for (int r = 0; r < a2a->nranks; r++)
-			call->slot_begin[s + 1] += call->parcel[r].slot_pairs[s];
-	}
+	return err;
 }
 
 /* Rows that stay here go straight to where the others come in. */
@@ -228,24 +234,35 @@ static void bound_pack(void *arg)
 	pack(call);
 }
 
+/* Nothing came. */
+static void clear_batch(struct lina_call *call)
+{
+	memset(call->slot_begin, 0, ((size_t)call->a2a->nslots + 1) * sizeof(*call->slot_begin));
+}
+
 static void bound_unpack(void *arg)
 {
 	struct lina_call *call = arg;
 	struct lina_a2a *a2a = call->a2a;
-	int rank, err = lina_hello_check(
-			  call->hello_in.at, a2a->nslots, a2a->nranks, a2a->rank, &rank);
+	const struct lina_hello_shape shape = hello_shape(a2a);
 	char why[WHY_BYTES];
+	int rank, err = lina_hello_check(call->hello_in.at, &shape, &rank);
 
 	call->err = err;
 	if (err) {
-		memset(call->slot_begin, 0, ((size_t)a2a->nslots + 1) * sizeof(uint32_t));
+		clear_batch(call);
 		why_hello(call, err, rank, why);
 		lina_a2a_stream_fail(a2a, err, "%s", why);
 		return;
 	}
 	read_next_ids(call);
-	read_hellos(call);
-	unpack(call);
+	call->err = read_hellos(call);
+	if (call->err)
+		lina_a2a_stream_fail(a2a, call->err, "more comes than can be counted");
+	else
+		unpack(call);
+	if (call->err)
+		clear_batch(call);
 }
 
 static int dispatch_bound(struct lina_call *call, cudaStream_t stream)
@@ -346,10 +363,10 @@ static int exchange_rows(struct lina_call *call, cudaStream_t stream)
 		{ call->pairs_out.at, call->pairs_in.at, call->pair_leg },
 	};
 
-	if (!err) {
-		read_hellos(call);
+	if (!err && read_hellos(call) != 0)
+		err = lina_fail(-ENOMEM, "more comes than can be counted");
+	if (!err)
 		err = lina_exchange(a2a, part, a2a->settings.dedup ? 2 : 1, stream);
-	}
 	if (!err)
 		err = lina_cuda(cudaLaunchHostFunc(stream, unpack, call), "cudaLaunchHostFunc");
 	if (err) /* the others go on and wait for this rank */
@@ -369,6 +386,7 @@ static int wait_for_tokens(struct lina_call *call, cudaStream_t stream)
 static int dispatch_counted(struct lina_call *call, cudaStream_t stream)
 {
 	struct lina_a2a *a2a = call->a2a;
+	const struct lina_hello_shape shape = hello_shape(a2a);
 	const struct lina_route *route;
 	char why[WHY_BYTES] = "";
 	int rank, err = wait_for_tokens(call, stream);
@@ -392,7 +410,7 @@ static int dispatch_counted(struct lina_call *call, cudaStream_t stream)
 	}
 	read_next_ids(call);
 	lina_tables_agree(&a2a->tables, a2a->next_ids, a2a->nranks);
-	err = lina_hello_check(call->hello_in.at, a2a->nslots, a2a->nranks, a2a->rank, &rank);
+	err = lina_hello_check(call->hello_in.at, &shape, &rank);
 	if (err && !refused)
 		why_hello(call, err, rank, why);
 	if (err)
