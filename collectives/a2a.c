@@ -28,9 +28,8 @@ static int settings_check(const struct lina_a2a_settings *s)
 			s->max_tokens, s->max_choices);
 	if (s->depth < 1 || s->depth > LINA_DEPTH_MAX)
 		return lina_fail(-EINVAL, "depth %d is not from 1 to %d", s->depth, LINA_DEPTH_MAX);
-	if (s->packing != LINA_PACKING_HOST)
-		return lina_fail(-ENOTSUP, "this library was built without CUDA: LINA_PACKING_HOST "
-					   "is what it has");
+	if (s->packing != LINA_PACKING_HOST && s->packing != LINA_PACKING_CUDA)
+		return lina_fail(-EINVAL, "there is no packing %d", (int)s->packing);
 	return 0;
 }
 
@@ -58,7 +57,7 @@ static int compare(const struct agreement *all, int rank, int nranks)
 
 	for (int r = 0; r < nranks; r++) {
 		if (all[r].err != 0)
-			return lina_fail(-ECANCELED, "rank %d has no placement: %s", r,
+			return lina_fail(-ECANCELED, "rank %d cannot take part: %s", r,
 				strerror(-all[r].err));
 		if (all[r].table != own->table)
 			return lina_fail(-EINVAL, "rank %d has another placement", r);
@@ -72,7 +71,7 @@ static int compare(const struct agreement *all, int rank, int nranks)
 static int agree(struct lina_a2a *a2a, int err)
 {
 	struct agreement own = agreement_of(a2a, err);
-	struct lina_buffer buffer = { NULL, 0 };
+	struct lina_buffer buffer = { NULL, 0, false };
 	cudaStream_t stream;
 	cudaEvent_t event;
 	int failed = lina_buffer_reserve(a2a, &buffer, (size_t)a2a->nranks * sizeof(own));
@@ -167,6 +166,8 @@ int lina_a2a_create(
 	if (err)
 		goto destroy;
 	err = settings_check(settings);
+	if (!err && settings->packing == LINA_PACKING_CUDA)
+		err = lina_cuda_packing_get(&a2a->cuda);
 	if (!err) {
 		a2a->row_bytes = settings->hidden * lina_type_bytes(settings->type, &a2a->element);
 		err = open_tables(a2a, settings);

@@ -9,6 +9,7 @@
 #include "collectives/a2a_layout.h"
 #include "collectives/a2a_pack.h"
 #include "collectives/a2a_table.h"
+#include "collectives/cuda_packing.h"
 #include "collectives/lina.h"
 
 enum { LINA_DEPTH_MAX = 16 };
@@ -17,6 +18,26 @@ enum { LINA_DEPTH_MAX = 16 };
 struct lina_buffer {
 	char *at;
 	size_t bytes;
+	bool device; /* on the GPU, where the processor does not look; else both can address it */
+};
+
+/* Rows are moved six times, in this order. */
+enum lina_stage {
+	LINA_STAGE_SEND,   /* tokens to where they are sent from */
+	LINA_STAGE_KEEP,   /* those that stay, to where the others come in */
+	LINA_STAGE_ARRIVE, /* from there to the batch */
+	LINA_STAGE_BACK,   /* results to where they are sent from */
+	LINA_STAGE_STAY,   /* those that stay, to where the others come in */
+	LINA_STAGE_SUM,    /* from there to the sums */
+	LINA_NSTAGES
+};
+
+/* Where kernels pack: what a host function found out, for the kernel after it on the stream. */
+struct lina_index {
+	size_t max;       /* rows, and terms, that there is room for */
+	uint32_t *host;   /* n, to [max], begin [max + 1], row [max], weight [max] */
+	uint32_t *device; /* a copy */
+	uint32_t nterms;  /* the host function's */
 };
 
 /* What goes to a rank and comes from it: places in the two buffers, and bytes. */
@@ -45,6 +66,8 @@ struct lina_call {
 	struct lina_buffer near;    /* rows of this rank's tokens, out and back */
 	struct lina_buffer far;     /* rows of the other ranks, in and back */
 	struct lina_buffer rows;    /* the batch's */
+	struct lina_buffer choices; /* where kernels pack: experts and weights of the tokens */
+	struct lina_index index[LINA_NSTAGES];
 	uint64_t table_id, next_id; /* what the hellos say */
 	const void *made;           /* combine: the experts' results, */
 	void *out;                  /* and where the sums go */
@@ -57,6 +80,7 @@ struct lina_a2a {
 	struct lina_a2a_settings settings;
 	size_t row_bytes;
 	enum lina_element element;
+	const struct lina_cuda_packing *cuda; /* NULL: the processor packs */
 	struct lina_tables tables;
 	struct lina_route **route; /* [nlayers] of the table in force, made when first needed */
 	struct lina_call *call;    /* [depth] */
@@ -97,6 +121,28 @@ static inline uint32_t lina_call_rows_to(const struct lina_call *call, int r)
 {
 	return call->layout->row_begin[r + 1] - call->layout->row_begin[r];
 }
+
+/* ---- moving rows (a2a_move.c) ---- */
+
+/* Room in the index of a stage, which no stream must be using; nothing where the processor packs.
+ */
+int lina_index_reserve(struct lina_a2a *a2a, struct lina_index *index, size_t max);
+void lina_index_free(struct lina_index *index);
+
+/* For host functions, each between lina_stage_begin and its end: the processor moves the rows at
+ * once, for a kernel they are noted. dst[first + i] = src[row[i]], or the sum of terms i, for i <
+ * n. Rows are the call's; stages take the same dst and src each time. */
+void lina_stage_begin(struct lina_call *call, enum lina_stage stage);
+void lina_stage_gather(struct lina_call *call, enum lina_stage stage, void *dst, size_t first,
+	const void *src, const uint32_t *row, size_t n);
+void lina_stage_sum(struct lina_call *call, enum lina_stage stage, void *dst, size_t first,
+	const void *src, const struct lina_terms *terms, size_t n);
+void lina_stage_zero(struct lina_call *call, enum lina_stage stage, void *dst, size_t n);
+
+/* After that host function: puts on the stream what moves the rows that it noted. summed: by
+ * lina_stage_sum, or zeros. */
+int lina_stage_run(struct lina_call *call, enum lina_stage stage, void *dst, const void *src,
+	bool summed, cudaStream_t stream);
 
 /* ---- exchanges (a2a_exchange.c) ---- */
 

@@ -10,10 +10,19 @@
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
+static void buffer_free(struct lina_buffer *buffer)
+{
+	if (buffer->device)
+		(void)cudaFree(buffer->at);
+	else if (buffer->at != NULL)
+		(void)cudaFreeHost(buffer->at);
+}
+
 /* A half more than is asked for where it has to grow, so that it does not grow in each call. */
 int lina_buffer_reserve(struct lina_a2a *a2a, struct lina_buffer *buffer, size_t bytes)
 {
 	void *made;
+	cudaError_t result;
 
 	if (bytes <= buffer->bytes)
 		return 0;
@@ -21,19 +30,15 @@ int lina_buffer_reserve(struct lina_a2a *a2a, struct lina_buffer *buffer, size_t
 		bytes += bytes / 2;
 		a2a->stats.grown++;
 	}
-	if (cudaHostAlloc(&made, bytes, cudaHostAllocDefault) != cudaSuccess)
+	result = buffer->device ? cudaMalloc(&made, bytes)
+				: cudaHostAlloc(&made, bytes, cudaHostAllocDefault);
+	if (result != cudaSuccess)
 		return lina_fail(-ENOMEM, "no memory for a buffer of %zu bytes", bytes);
-	if (buffer->at != NULL)
-		(void)cudaFreeHost(buffer->at);
+	buffer_free(buffer);
 	a2a->stats.memory_bytes += bytes - buffer->bytes;
-	*buffer = (struct lina_buffer){ made, bytes };
+	buffer->at = made;
+	buffer->bytes = bytes;
 	return 0;
-}
-
-static void buffer_free(struct lina_buffer *buffer)
-{
-	if (buffer->at != NULL)
-		(void)cudaFreeHost(buffer->at);
 }
 
 /* ---- open and close -------------------------------------------------------------------------- */
@@ -64,6 +69,24 @@ static int reserve_first(struct lina_a2a *a2a, struct lina_call *call)
 	if (!err)
 		err = lina_arrival_reserve(call->arrival, npairs, nrows);
 	return err;
+}
+
+/* What kernels want beside: as much as this rank can send; the rest grows with what comes. */
+static int reserve_cuda(struct lina_a2a *a2a, struct lina_call *call)
+{
+	const struct lina_a2a_settings *s = &a2a->settings;
+	size_t npairs = s->max_tokens * (size_t)s->max_choices, comes = npairs;
+	int err = 0;
+
+	if (a2a->cuda == NULL)
+		return 0;
+	if (s->bound > 0)
+		comes = (size_t)a2a->nranks * s->bound * (size_t)s->max_choices;
+	for (int i = 0; i < LINA_NSTAGES && !err; i++)
+		err = lina_index_reserve(a2a, &call->index[i], npairs > comes ? npairs : comes);
+	return err ? err
+		   : lina_buffer_reserve(
+			     a2a, &call->choices, npairs * (sizeof(int32_t) + sizeof(float)));
 }
 
 static int open_events(struct lina_call *call)
@@ -102,16 +125,22 @@ static int open_arrays(struct lina_a2a *a2a, struct lina_call *call)
 int lina_call_open(struct lina_a2a *a2a, struct lina_call *call)
 {
 	call->a2a = a2a;
+	call->near.device = call->far.device = call->rows.device = a2a->cuda != NULL;
 	int err = open_events(call);
 	if (!err)
 		err = open_arrays(a2a, call);
 	if (!err)
 		err = reserve_first(a2a, call);
+	if (!err)
+		err = reserve_cuda(a2a, call);
 	return err;
 }
 
 void lina_call_close(struct lina_call *call)
 {
+	for (int i = 0; i < LINA_NSTAGES; i++)
+		lina_index_free(&call->index[i]);
+	buffer_free(&call->choices);
 	buffer_free(&call->rows);
 	buffer_free(&call->far);
 	buffer_free(&call->near);

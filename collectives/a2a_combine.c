@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "collectives/a2a.h"
 #include "collectives/error.h"
@@ -18,21 +17,26 @@ static struct lina_terms away_terms(const struct lina_call *call, int r)
 		arrival->term_weight };
 }
 
+/* Rows of one term each go back as they are. */
+static bool back_is_summed(const struct lina_call *call)
+{
+	return call->a2a->settings.dedup && call->a2a->element != LINA_ELEMENT_OTHER;
+}
+
 /* The rows of rank r, from the experts' results to where they are sent from; this rank's own go
  * straight to where the others' come in. */
-static void pack_back(const struct lina_call *call, int r)
+static void pack_back(struct lina_call *call, int r)
 {
-	const struct lina_a2a *a2a = call->a2a;
+	bool stays = r == call->a2a->rank;
 	struct lina_terms terms = away_terms(call, r);
-	char *to = r == a2a->rank ? call->near.at + call->home[r] * a2a->row_bytes
-				  : call->far.at + call->away[r] * a2a->row_bytes;
+	enum lina_stage stage = stays ? LINA_STAGE_STAY : LINA_STAGE_BACK;
+	char *to = stays ? call->near.at : call->far.at;
+	uint32_t first = stays ? call->home[r] : call->away[r];
 
-	/* Of one term each: as they are. */
-	if (!a2a->settings.dedup || a2a->element == LINA_ELEMENT_OTHER)
-		lina_pack_gather(to, call->made, a2a->row_bytes, &terms.row[terms.begin[0]],
-			call->parcel[r].nrows);
+	if (back_is_summed(call))
+		lina_stage_sum(call, stage, to, first, call->made, &terms, call->parcel[r].nrows);
 	else
-		lina_pack_sum(to, call->made, a2a->element, a2a->settings.hidden, &terms,
+		lina_stage_gather(call, stage, to, first, call->made, &terms.row[terms.begin[0]],
 			call->parcel[r].nrows);
 }
 
@@ -40,19 +44,20 @@ static void pack_all_back(void *arg)
 {
 	struct lina_call *call = arg;
 
+	lina_stage_begin(call, LINA_STAGE_BACK);
+	lina_stage_begin(call, LINA_STAGE_STAY);
 	for (int r = 0; r < call->a2a->nranks && !call->err; r++)
 		pack_back(call, r);
 }
 
-static void take_rows(const struct lina_call *call)
+static void take_rows(struct lina_call *call)
 {
 	const struct lina_layout *layout = call->layout;
-	size_t row_bytes = call->a2a->row_bytes;
 	uint32_t none = LINA_NO_ROW;
 
 	for (size_t t = 0; t < layout->ntokens; t++) {
 		uint32_t i = layout->term_begin[t];
-		lina_pack_gather((char *)call->out + t * row_bytes, call->near.at, row_bytes,
+		lina_stage_gather(call, LINA_STAGE_SUM, call->out, t, call->near.at,
 			i < layout->term_begin[t + 1] ? &layout->term_row[i] : &none, 1);
 	}
 }
@@ -64,13 +69,36 @@ static void sum_up(void *arg)
 	const struct lina_layout *layout = call->layout;
 	struct lina_terms terms = { layout->term_begin, layout->term_row, layout->term_weight };
 
+	lina_stage_begin(call, LINA_STAGE_SUM);
 	if (call->err)
-		memset(call->out, 0, call->tokens.n * a2a->row_bytes);
+		lina_stage_zero(call, LINA_STAGE_SUM, call->out, call->tokens.n);
 	else if (a2a->element == LINA_ELEMENT_OTHER)
 		take_rows(call);
 	else
-		lina_pack_sum(call->out, call->near.at, a2a->element, a2a->settings.hidden, &terms,
-			layout->ntokens);
+		lina_stage_sum(
+			call, LINA_STAGE_SUM, call->out, 0, call->near.at, &terms, layout->ntokens);
+}
+
+static int launch_back(struct lina_call *call, cudaStream_t stream)
+{
+	bool summed = back_is_summed(call);
+	int err = lina_cuda(cudaLaunchHostFunc(stream, pack_all_back, call), "cudaLaunchHostFunc");
+
+	if (!err)
+		err = lina_stage_run(
+			call, LINA_STAGE_BACK, call->far.at, call->made, summed, stream);
+	return err ? err
+		   : lina_stage_run(
+			     call, LINA_STAGE_STAY, call->near.at, call->made, summed, stream);
+}
+
+static int launch_sums(struct lina_call *call, cudaStream_t stream)
+{
+	int err = lina_cuda(cudaLaunchHostFunc(stream, sum_up, call), "cudaLaunchHostFunc");
+
+	return err ? err
+		   : lina_stage_run(call, LINA_STAGE_SUM, call->out, call->near.at,
+			     call->a2a->element != LINA_ELEMENT_OTHER, stream);
 }
 
 /* Everything goes back to where it came from. */
@@ -100,11 +128,11 @@ int lina_a2a_combine(struct lina_batch *batch, const void *rows, void *out, cuda
 		return lina_fail(-ENOTSUP, "there are no weighted sums of this element type");
 	call->made = rows;
 	call->out = out;
-	int err = lina_cuda(cudaLaunchHostFunc(stream, pack_all_back, call), "cudaLaunchHostFunc");
+	int err = launch_back(call, stream);
 	if (!err)
 		err = exchange_back(call, stream);
 	if (!err)
-		err = lina_cuda(cudaLaunchHostFunc(stream, sum_up, call), "cudaLaunchHostFunc");
+		err = launch_sums(call, stream);
 	if (err)
 		a2a->failed = err;
 	lina_a2a_release(batch, stream);

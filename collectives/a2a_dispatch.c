@@ -2,195 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "collectives/a2a.h"
+#include "collectives/a2a_rows.h"
 #include "collectives/error.h"
-
-/* ---- why a call is refused ------------------------------------------------------------------- */
-
-enum { WHY_BYTES = 160 };
-
-static void why_layout(
-	const struct lina_call *call, int err, const struct lina_layout_fault *fault, char *why)
-{
-	const struct lina_a2a_settings *s = &call->a2a->settings;
-
-	switch (fault->kind) {
-	case LINA_LAYOUT_EXPERT:
-		(void)snprintf(why, WHY_BYTES,
-			"token %zu, choice %d: expert %d is not from 0 to %d", fault->token,
-			fault->choice, fault->expert, call->layout->shape.nexperts - 1);
-		break;
-	case LINA_LAYOUT_SIZE:
-		(void)snprintf(why, WHY_BYTES,
-			"%zu tokens with %d choices: not from 0 to %zu with 1 to %d",
-			call->tokens.n, call->tokens.nchoices, s->max_tokens, s->max_choices);
-		break;
-	case LINA_LAYOUT_BOUND:
-		(void)snprintf(why, WHY_BYTES, "%u rows for rank %d: the bound is %u", fault->nrows,
-			fault->device, s->bound);
-		break;
-	default:
-		(void)snprintf(why, WHY_BYTES, "%s", strerror(-err));
-	}
-}
-
-static void why_hello(const struct lina_call *call, int err, int rank, char *why)
-{
-	const struct lina_hello *hello = lina_hello_at(call->hello_in.at, call->a2a->nslots, rank);
-
-	if (err == -ECANCELED)
-		(void)snprintf(why, WHY_BYTES, "rank %d refused the call: %s", rank,
-			strerror(-hello->err));
-	else if (err == -ESTALE)
-		(void)snprintf(why, WHY_BYTES, "rank %d follows another table", rank);
-	else if (hello->layer != call->tokens.layer)
-		(void)snprintf(why, WHY_BYTES, "rank %d came with layer %d and not %d", rank,
-			hello->layer, call->tokens.layer);
-	else
-		(void)snprintf(why, WHY_BYTES, "rank %d said that %u rows for %u pairs come", rank,
-			hello->nrows, hello->npairs);
-}
-
-static struct lina_hello_shape hello_shape(const struct lina_a2a *a2a)
-{
-	const struct lina_a2a_settings *s = &a2a->settings;
-	uint32_t choices = (uint32_t)s->max_choices;
-	uint32_t all = (uint32_t)s->max_tokens * choices;
-
-	return (struct lina_hello_shape){ a2a->nranks, a2a->rank, a2a->nslots,
-		s->bound > 0 ? s->bound : all,
-		s->bound > 0 && s->bound < all / choices ? s->bound * choices : all, s->bound > 0 };
-}
-
-/* ---- what is sent ---------------------------------------------------------------------------- */
-
-/* -EINVAL and the like: why has WHY_BYTES. */
-static int build_layout(struct lina_call *call, const struct lina_route *route, char *why)
-{
-	const struct lina_a2a_settings *s = &call->a2a->settings;
-	const struct lina_tokens *tokens = &call->tokens;
-	struct lina_layout_in in = { route, tokens->experts, tokens->weights, tokens->n,
-		tokens->nchoices, s->dedup, s->capacity, s->bound };
-	struct lina_layout_fault fault;
-	int err = lina_layout_build(call->layout, &in, &fault);
-
-	if (err)
-		why_layout(call, err, &fault, why);
-	for (int r = 0; r < call->a2a->nranks; r++)
-		call->home[r] = s->bound > 0 ? (uint32_t)r * s->bound : call->layout->row_begin[r];
-	return err;
-}
-
-static void fill_hellos(struct lina_call *call, int err)
-{
-	const struct lina_a2a *a2a = call->a2a;
-	const struct lina_layout *layout = call->layout;
-	size_t nslots = (size_t)a2a->nslots;
-
-	for (int r = 0; r < a2a->nranks; r++) {
-		struct lina_hello *hello = lina_hello_at(call->hello_out.at, a2a->nslots, r);
-		*hello = (struct lina_hello){ LINA_HELLO_MAGIC, call->table_id, call->next_id, err,
-			call->tokens.layer, 0, 0 };
-		hello->nrows = lina_call_rows_to(call, r);
-		hello->npairs = layout->pair_begin[r + 1] - layout->pair_begin[r];
-		memcpy(hello->slot_pairs, &layout->slot_pairs[(size_t)r * nslots],
-			nslots * sizeof(*hello->slot_pairs));
-	}
-	memcpy(lina_hello_at(call->hello_in.at, a2a->nslots, a2a->rank),
-		lina_hello_at(call->hello_out.at, a2a->nslots, a2a->rank),
-		lina_hello_bytes(a2a->nslots));
-}
-
-static void count(struct lina_call *call)
-{
-	struct lina_a2a *a2a = call->a2a;
-	const struct lina_layout *layout = call->layout;
-	struct lina_a2a_stats *stats = &a2a->stats;
-	const struct lina_plan_shape *shape = &a2a->tables.current->shape;
-	uint64_t near = 0, kept = lina_call_rows_to(call, a2a->rank);
-
-	for (int r = 0; r < a2a->nranks; r++)
-		if (r != a2a->rank &&
-			lina_plan_node_of(shape, r) == lina_plan_node_of(shape, a2a->rank))
-			near += lina_call_rows_to(call, r);
-	__atomic_add_fetch(&stats->tokens, layout->ntokens, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&stats->dropped, layout->ndropped, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&stats->rows_kept, kept, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&stats->rows_sent, layout->nrows - kept, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&stats->rows_to_node, near, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&stats->duplicates, layout->npairs - layout->nrows, __ATOMIC_RELAXED);
-}
-
-/* Rows and pairs for the other ranks, to where they are sent from. */
-static void pack(void *arg)
-{
-	struct lina_call *call = arg;
-	const struct lina_a2a *a2a = call->a2a;
-	const struct lina_layout *layout = call->layout;
-	size_t row_bytes = a2a->row_bytes;
-
-	for (int r = 0; r < a2a->nranks; r++) {
-		if (r == a2a->rank)
-			continue;
-		lina_pack_gather(call->near.at + call->home[r] * row_bytes, call->tokens.rows,
-			row_bytes, &layout->row_token[layout->row_begin[r]],
-			lina_call_rows_to(call, r));
-		if (a2a->settings.dedup)
-			memcpy(call->pairs_out.at + call->pair_leg[r].send_at,
-				&layout->pair[layout->pair_begin[r]],
-				(layout->pair_begin[r + 1] - layout->pair_begin[r]) *
-					sizeof(*layout->pair));
-	}
-}
-
-/* ---- what is received ------------------------------------------------------------------------ */
-
-/* Parcels from the hellos, and where their rows and pairs lie. */
-static int read_hellos(struct lina_call *call)
-{
-	const struct lina_a2a *a2a = call->a2a;
-	const struct lina_hello_shape shape = hello_shape(a2a);
-	int err = lina_hello_read(call->hello_in.at, &shape, call->parcel, call->slot_begin);
-
-	for (int r = 0; r < a2a->nranks && !err; r++) {
-		struct lina_parcel *parcel = &call->parcel[r];
-		call->away[r] = parcel->base;
-		if (a2a->settings.dedup && r == a2a->rank)
-			parcel->pair = &call->layout->pair[call->layout->pair_begin[r]];
-		else if (a2a->settings.dedup)
-			parcel->pair = (const struct lina_pair *)(call->pairs_in.at +
-								  call->pair_leg[r].recv_at);
-	}
-	return err;
-}
-
-/* Rows that stay here go straight to where the others come in. */
-static void unpack(void *arg)
-{
-	struct lina_call *call = arg;
-	struct lina_a2a *a2a = call->a2a;
-	const struct lina_layout *layout = call->layout;
-	int source, err = lina_arrival_build(call->arrival, call->parcel, &source);
-
-	if (err) {
-		call->err = err;
-		lina_a2a_stream_fail(a2a, err, "what rank %d sent does not fit together", source);
-		return;
-	}
-	lina_pack_gather(call->far.at + call->away[a2a->rank] * a2a->row_bytes, call->tokens.rows,
-		a2a->row_bytes, &layout->row_token[layout->row_begin[a2a->rank]],
-		lina_call_rows_to(call, a2a->rank));
-	lina_pack_gather(call->rows.at, call->far.at, a2a->row_bytes, call->arrival->pair_row,
-		call->arrival->npairs);
-}
-
-static void read_next_ids(struct lina_call *call)
-{
-	struct lina_a2a *a2a = call->a2a;
-
-	for (int r = 0; r < a2a->nranks; r++)
-		a2a->next_ids[r] = lina_hello_at(call->hello_in.at, a2a->nslots, r)->next_table;
-}
 
 /* ---- with a bound: nothing waits ------------------------------------------------------------- */
 
@@ -217,21 +30,22 @@ static void bound_pack(void *arg)
 {
 	struct lina_call *call = arg;
 	struct lina_a2a *a2a = call->a2a;
-	char why[WHY_BYTES];
+	char why[LINA_WHY_BYTES];
 	int err = call->err;
 
+	lina_stage_begin(call, LINA_STAGE_SEND);
 	if (!err) {
-		err = build_layout(call, a2a->route[call->tokens.layer], why);
+		err = lina_rows_layout(call, a2a->route[call->tokens.layer], why);
 		if (err)
 			lina_a2a_stream_fail(a2a, err, "%s", why);
 	}
 	call->err = err;
-	fill_hellos(call, err);
+	lina_rows_hello(call, err);
 	if (err)
 		return;
 	spread_terms(call);
-	count(call);
-	pack(call);
+	lina_rows_count(call);
+	lina_rows_pack(call);
 }
 
 /* Nothing came. */
@@ -244,23 +58,24 @@ static void bound_unpack(void *arg)
 {
 	struct lina_call *call = arg;
 	struct lina_a2a *a2a = call->a2a;
-	const struct lina_hello_shape shape = hello_shape(a2a);
-	char why[WHY_BYTES];
+	const struct lina_hello_shape shape = lina_rows_hello_shape(a2a);
+	char why[LINA_WHY_BYTES];
 	int rank, err = lina_hello_check(call->hello_in.at, &shape, &rank);
 
 	call->err = err;
+	lina_rows_begin(call);
 	if (err) {
 		clear_batch(call);
-		why_hello(call, err, rank, why);
+		lina_rows_why(call, err, rank, why);
 		lina_a2a_stream_fail(a2a, err, "%s", why);
 		return;
 	}
-	read_next_ids(call);
-	call->err = read_hellos(call);
+	lina_rows_next_ids(call);
+	call->err = lina_rows_read_hellos(call);
 	if (call->err)
 		lina_a2a_stream_fail(a2a, call->err, "more comes than can be counted");
 	else
-		unpack(call);
+		lina_rows_unpack(call);
 	if (call->err)
 		clear_batch(call);
 }
@@ -282,12 +97,11 @@ static int dispatch_bound(struct lina_call *call, cudaStream_t stream)
 		call->leg[r] = (struct lina_leg){ i * rows, rows, i * rows, rows };
 		call->pair_leg[r] = (struct lina_leg){ i * pairs, pairs, i * pairs, pairs };
 	}
-	int err = lina_cuda(cudaLaunchHostFunc(stream, bound_pack, call), "cudaLaunchHostFunc");
+	int err = lina_rows_launch_pack(call, bound_pack, stream);
 	if (!err)
 		err = lina_exchange(a2a, part, s->dedup ? 3 : 2, stream);
 	if (!err)
-		err = lina_cuda(
-			cudaLaunchHostFunc(stream, bound_unpack, call), "cudaLaunchHostFunc");
+		err = lina_rows_launch_unpack(call, bound_unpack, stream);
 	if (!err)
 		err = lina_cuda(cudaEventRecord(call->met, stream), "cudaEventRecord");
 	return err;
@@ -305,7 +119,7 @@ static int meet(struct lina_call *call, cudaStream_t stream)
 		err = lina_cuda(cudaEventRecord(call->met, stream), "cudaEventRecord");
 	/* Meanwhile rows are packed. */
 	if (!err)
-		err = lina_cuda(cudaLaunchHostFunc(stream, pack, call), "cudaLaunchHostFunc");
+		err = lina_rows_launch_pack(call, lina_rows_pack, stream);
 	if (!err)
 		err = lina_a2a_wait(a2a, call->met);
 	return err;
@@ -349,6 +163,9 @@ static int place_receives(struct lina_call *call)
 		err = lina_buffer_reserve(a2a, &call->rows, npairs * a2a->row_bytes);
 	if (!err && a2a->settings.dedup)
 		err = lina_buffer_reserve(a2a, &call->pairs_in, npairs * sizeof(struct lina_pair));
+	/* These three hold what comes, and are not in use now. */
+	for (int i = LINA_STAGE_ARRIVE; i <= LINA_STAGE_STAY && !err; i++)
+		err = lina_index_reserve(a2a, &call->index[i], npairs);
 	if (!err && lina_arrival_reserve(call->arrival, npairs, nrows) != 0)
 		err = lina_fail(-ENOMEM, "no memory for %zu rows", npairs);
 	return err;
@@ -363,12 +180,12 @@ static int exchange_rows(struct lina_call *call, cudaStream_t stream)
 		{ call->pairs_out.at, call->pairs_in.at, call->pair_leg },
 	};
 
-	if (!err && read_hellos(call) != 0)
+	if (!err && lina_rows_read_hellos(call) != 0)
 		err = lina_fail(-ENOMEM, "more comes than can be counted");
 	if (!err)
 		err = lina_exchange(a2a, part, a2a->settings.dedup ? 2 : 1, stream);
 	if (!err)
-		err = lina_cuda(cudaLaunchHostFunc(stream, unpack, call), "cudaLaunchHostFunc");
+		err = lina_rows_launch_unpack(call, lina_rows_unpack, stream);
 	if (err) /* the others go on and wait for this rank */
 		a2a->failed = err;
 	return err;
@@ -386,9 +203,9 @@ static int wait_for_tokens(struct lina_call *call, cudaStream_t stream)
 static int dispatch_counted(struct lina_call *call, cudaStream_t stream)
 {
 	struct lina_a2a *a2a = call->a2a;
-	const struct lina_hello_shape shape = hello_shape(a2a);
+	const struct lina_hello_shape shape = lina_rows_hello_shape(a2a);
 	const struct lina_route *route;
-	char why[WHY_BYTES] = "";
+	char why[LINA_WHY_BYTES] = "";
 	int rank, err = wait_for_tokens(call, stream);
 
 	if (err)
@@ -397,10 +214,10 @@ static int dispatch_counted(struct lina_call *call, cudaStream_t stream)
 	if (refused)
 		(void)snprintf(why, sizeof(why), "%.150s", lina_last_error());
 	else
-		refused = build_layout(call, route, why);
+		refused = lina_rows_layout(call, route, why);
 	if (refused)
 		lina_layout_clear(call->layout);
-	fill_hellos(call, refused);
+	lina_rows_hello(call, refused);
 	err = place_sends(call);
 	if (!err)
 		err = meet(call, stream);
@@ -408,14 +225,14 @@ static int dispatch_counted(struct lina_call *call, cudaStream_t stream)
 		a2a->failed = err;
 		return err;
 	}
-	read_next_ids(call);
+	lina_rows_next_ids(call);
 	lina_tables_agree(&a2a->tables, a2a->next_ids, a2a->nranks);
 	err = lina_hello_check(call->hello_in.at, &shape, &rank);
 	if (err && !refused)
-		why_hello(call, err, rank, why);
+		lina_rows_why(call, err, rank, why);
 	if (err)
 		return lina_fail(err, "%s", why);
-	count(call);
+	lina_rows_count(call);
 	return exchange_rows(call, stream);
 }
 
@@ -469,6 +286,33 @@ static int prepare(struct lina_call *call, const struct lina_tokens *tokens)
 	return 0;
 }
 
+/* Where kernels pack, the choices may be where the processor does not see them. What is wrong with
+ * their number is found later. */
+static int fetch_choices(struct lina_call *call, cudaStream_t stream)
+{
+	const struct lina_a2a_settings *s = &call->a2a->settings;
+	struct lina_tokens *tokens = &call->tokens;
+	size_t n = tokens->n * (size_t)tokens->nchoices,
+	       most = s->max_tokens * (size_t)s->max_choices;
+	int32_t *experts = (int32_t *)(void *)call->choices.at;
+	int err;
+
+	if (call->a2a->cuda == NULL || n == 0 || tokens->nchoices < 1 ||
+		tokens->nchoices > s->max_choices || tokens->n > s->max_tokens)
+		return 0;
+	err = lina_cuda(cudaMemcpyAsync(experts, tokens->experts, n * sizeof(*experts),
+				cudaMemcpyDefault, stream),
+		"cudaMemcpyAsync");
+	if (!err && tokens->weights != NULL)
+		err = lina_cuda(cudaMemcpyAsync(experts + most, tokens->weights, n * sizeof(float),
+					cudaMemcpyDefault, stream),
+			"cudaMemcpyAsync");
+	tokens->experts = experts;
+	if (tokens->weights != NULL)
+		tokens->weights = (const float *)(const void *)(experts + most);
+	return err;
+}
+
 int lina_a2a_dispatch(struct lina_a2a *a2a, const struct lina_tokens *tokens, cudaStream_t stream,
 	struct lina_batch **batch_p)
 {
@@ -479,6 +323,8 @@ int lina_a2a_dispatch(struct lina_a2a *a2a, const struct lina_tokens *tokens, cu
 	if (call == NULL)
 		return lina_fail(-EBUSY, "all %d batches are in use", a2a->settings.depth);
 	int err = prepare(call, tokens);
+	if (!err)
+		err = fetch_choices(call, stream);
 	if (!err)
 		err = a2a->settings.bound > 0 ? dispatch_bound(call, stream)
 					      : dispatch_counted(call, stream);

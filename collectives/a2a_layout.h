@@ -18,10 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "collectives/a2a_pack.h"
 #include "collectives/a2a_route.h"
-
-/* In place of a row: a pair that was dropped. */
-#define LINA_NO_ROW UINT32_MAX
 
 struct lina_layout_shape {
 	size_t max_tokens; /* max_tokens * max_choices < 2^32 - 1 */

@@ -18,8 +18,11 @@ enum lina_element {
 	LINA_ELEMENT_OTHER
 };
 
-/* dst[i] = src[row[i]] for i < n, rows of row_bytes each; 0 where row[i] is LINA_NO_ROW of
- * a2a_layout.h. dst and src do not overlap. */
+/* In place of a row: none, a pair that was dropped. */
+#define LINA_NO_ROW UINT32_MAX
+
+/* dst[i] = src[row[i]] for i < n, rows of row_bytes each; 0 where row[i] is LINA_NO_ROW. dst and
+ * src do not overlap. */
 void lina_pack_gather(void *dst, const void *src, size_t row_bytes, const uint32_t *row, size_t n);
 
 /* dst[i] = the sum over j from begin[i] to begin[i + 1] - 1 of weight[j] * src[row[j]], for i < n;

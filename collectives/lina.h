@@ -42,7 +42,10 @@ enum lina_packing {
 	LINA_PACKING_HOST, /* the processor, in host functions on the stream: tokens and results
 			    * must be in memory that it can address (pinned, managed, a GPU's
 			    * stand-in) */
-	LINA_PACKING_CUDA, /* kernels, in a library that was built with CUDA */
+	LINA_PACKING_CUDA, /* kernels on the stream: tokens and results in memory that the device
+			    * can address; experts and weights in any. The batch's rows are on the
+			    * device. -ENOTSUP: without liblina-cuda.so.0 beside liblina, which is
+			    * built where CUDA's compiler is */
 };
 
 struct lina_a2a_settings {

@@ -19,7 +19,7 @@ struct lina_sparse_settings {
 	size_t tree_bytes;   /* an expert up to this size goes along a tree, a larger one along a
 				chain */
 	size_t chunk_bytes;  /* of a chain; 0: from the sizes */
-	enum lina_packing packing;
+	enum lina_packing packing; /* who adds up, and in what memory: as in lina.h */
 };
 /* float32, 256 KiB, chunks from the sizes. */
 void lina_sparse_settings_default(struct lina_sparse_settings *settings_p);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectives/cuda_packing.h"
 #include "collectives/element.h"
 #include "collectives/error.h"
 #include "collectives/spread_plan.h"
@@ -27,6 +28,7 @@ struct lina_sparse {
 	int rank, nexperts;
 	size_t unit;
 	enum lina_element element;
+	const struct lina_cuda_packing *cuda; /* NULL: the processor adds up */
 	struct lina_spread *spread;
 	struct addition *addition;   /* one for each transfer to this rank in reverse */
 	struct sum_round *sum_round; /* [nrounds] */
@@ -81,7 +83,9 @@ static int open_reverse(struct lina_sparse *sparse)
 		return lina_fail(-ENOMEM, "no memory for %zu transfers", nadditions);
 	if (sparse->staging_bytes == 0)
 		return 0;
-	if (cudaHostAlloc(&staging, sparse->staging_bytes, cudaHostAllocDefault) != cudaSuccess)
+	if ((sparse->cuda != NULL ? cudaMalloc(&staging, sparse->staging_bytes)
+				  : cudaHostAlloc(&staging, sparse->staging_bytes,
+					    cudaHostAllocDefault)) != cudaSuccess)
 		return lina_fail(
 			-ENOMEM, "no memory for a buffer of %zu bytes", sparse->staging_bytes);
 	sparse->staging = staging;
@@ -126,8 +130,8 @@ static int settings_check(struct lina_sparse *sparse, const struct lina_sparse_s
 		return lina_fail(-EINVAL,
 			"the placement is for %d devices, the communicator has %d ranks",
 			owners->shape.ndevices, nranks);
-	if (settings->packing != LINA_PACKING_HOST)
-		return lina_fail(-ENOTSUP, "this library adds up on the processor alone");
+	if (settings->packing == LINA_PACKING_CUDA)
+		return lina_cuda_packing_get(&sparse->cuda);
 	return 0;
 }
 
@@ -163,7 +167,9 @@ void lina_sparse_destroy(struct lina_sparse *sparse)
 	(void)lina_sparse_wait(sparse);
 	if (sparse->done != NULL)
 		(void)cudaEventDestroy(sparse->done);
-	if (sparse->staging != NULL)
+	if (sparse->cuda != NULL)
+		(void)cudaFree(sparse->staging);
+	else if (sparse->staging != NULL)
 		(void)cudaFreeHost(sparse->staging);
 	free(sparse->sum_round);
 	free(sparse->addition);
@@ -258,6 +264,23 @@ static void add_round(void *arg)
 	}
 }
 
+static int launch_round(struct lina_sparse *sparse, struct sum_round *round, cudaStream_t stream)
+{
+	int err = 0;
+
+	if (round->n == 0)
+		return 0;
+	if (sparse->cuda == NULL)
+		return lina_cuda(
+			cudaLaunchHostFunc(stream, add_round, round), "cudaLaunchHostFunc");
+	for (size_t i = round->first; i < round->first + round->n && !err; i++) {
+		const struct addition *a = &sparse->addition[i];
+		const struct lina_add add = { a->sum, a->part, sparse->element, a->n };
+		err = lina_cuda((cudaError_t)sparse->cuda->add(&add, stream), "adding kernel");
+	}
+	return err;
+}
+
 /* One round in reverse: senders receive, into the staging buffer, one after the other. */
 static int reverse_group(struct lina_sparse *sparse, size_t first, size_t end,
 	void *const *gradient, struct sum_round *round, cudaStream_t stream)
@@ -309,9 +332,8 @@ int lina_sparse_reduce_scatter(
 		*round = (struct sum_round){ sparse, nadditions, 0 };
 		err = reverse_group(sparse, first, end, gradient, round, stream);
 		nadditions += round->n;
-		if (!err && round->n > 0)
-			err = lina_cuda(
-				cudaLaunchHostFunc(stream, add_round, round), "cudaLaunchHostFunc");
+		if (!err)
+			err = launch_round(sparse, round, stream);
 		end = first;
 	}
 	return end_call(sparse, err, stream);

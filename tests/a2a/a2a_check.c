@@ -9,6 +9,8 @@
 
 enum { WORLDS = 30, CALLS = 3, BFLOAT16 = 9 };
 
+enum lina_packing check_packing = LINA_PACKING_HOST;
+
 struct lina_a2a_settings check_settings(
 	const struct lina_plan *plan, size_t hidden, int type, int max_choices)
 {
@@ -20,6 +22,7 @@ struct lina_a2a_settings check_settings(
 	s.type = (ncclDataType_t)type;
 	s.max_tokens = CHECK_TOKENS;
 	s.max_choices = max_choices;
+	s.packing = check_packing;
 	return s;
 }
 
@@ -195,6 +198,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 'n':
 		options->test.nworlds = atoi(text);
 		return 0;
+	case 'p':
+		if (strcmp(text, "host") != 0 && strcmp(text, "cuda") != 0)
+			argp_error(state, "packing is by 'host' or 'cuda', not by '%s'", text);
+		check_packing = text[0] == 'c' ? LINA_PACKING_CUDA : LINA_PACKING_HOST;
+		return 0;
 	case 's':
 		options->test.seed = strtoull(text, NULL, 0);
 		return 0;
@@ -215,6 +223,7 @@ int main(int argc, char **argv)
 {
 	const struct argp_option own[] = {
 		{ "worlds", 'n', "N", 0, "Random placements (default: 30)", 0 },
+		{ "packing", 'p', "WHO", 0, "host or cuda (default: host)", 0 },
 		{ "seed", 's', "N", 0, "Of what is random (default: 1)", 0 },
 		{ 0 },
 	};

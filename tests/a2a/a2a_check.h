@@ -14,6 +14,9 @@ struct test {
 	uint64_t seed;
 };
 
+/* Who packs, in all scenarios: --packing. */
+extern enum lina_packing check_packing;
+
 /* Room for CHECK_TOKENS tokens; plan may be NULL. */
 struct lina_a2a_settings check_settings(
 	const struct lina_plan *plan, size_t hidden, int type, int max_choices);

@@ -113,6 +113,7 @@ static void share(struct test *test, uint64_t *random)
 	struct experts x;
 
 	lina_sparse_settings_default(&settings);
+	settings.packing = check_packing;
 	settings.elements = 1 + case_below(random, ELEMENTS);
 	settings.tree_bytes = case_below(random, 2) ? 0 : ELEMENTS * 2;
 	experts_open(&x, test, owners, placed, settings.elements);
@@ -183,6 +184,7 @@ static void overlap(struct test *test)
 	cudaEvent_t ready;
 
 	lina_sparse_settings_default(&settings);
+	settings.packing = check_packing;
 	settings.elements = ELEMENTS;
 	CUDA(cudaStreamCreateWithFlags(&side, cudaStreamNonBlocking));
 	CUDA(cudaEventCreate(&ready));
@@ -224,6 +226,7 @@ static void refuse(struct test *test)
 	struct lina_sparse *sparse = NULL;
 
 	lina_sparse_settings_default(&settings);
+	settings.packing = check_packing;
 	need_error("no elements",
 		lina_sparse_create(test->comm, placed, placed, 0, &settings, &sparse), -EINVAL,
 		"make no expert");

@@ -144,8 +144,26 @@ static void refuse_sums(struct test *test)
 	lina_plan_destroy(plan);
 }
 
+/* Kernels that are not there, on all ranks or on one. */
+static void refuse_packing(struct test *test)
+{
+	struct lina_plan *plan = check_plan(test->job.nranks, 10);
+	struct lina_a2a_settings s = check_settings(plan, 64, ncclFloat32, 2);
+	int guilty = test->job.nranks - 1;
+
+	s.packing = LINA_PACKING_CUDA;
+	need_refusal(test, &s, -ENOTSUP, "LINA_PACKING_CUDA");
+	if (test->job.rank != guilty)
+		s.packing = LINA_PACKING_HOST;
+	need_refusal(test, &s, test->job.rank == guilty ? -ENOTSUP : -ECANCELED,
+		test->job.rank == guilty ? "liblina-cuda.so.0" : "cannot take part");
+	lina_plan_destroy(plan);
+}
+
 void run_refuse(struct test *test)
 {
+	if (check_packing == LINA_PACKING_HOST)
+		refuse_packing(test);
 	refuse_placements(test);
 	refuse_calls(test);
 	refuse_sums(test);

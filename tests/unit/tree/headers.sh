@@ -15,7 +15,7 @@ nused=0
 failed=0
 headers=$(find plugin collectives priority topology -name '*.h' | sort)
 if [ -z "$system" ]; then
-	with_nccl=$(printf '%s\n' $headers | xargs grep -lE '#include (<nccl.h>|"collectives/(lina|error|a2a).h")')
+	with_nccl=$(printf '%s\n' $headers | xargs grep -lE '#include (<nccl.h>|<cuda_runtime.h>|"collectives/(lina|error|a2a).h")')
 	echo "not checked, since there is no NCCL:" $with_nccl
 	headers=$(printf '%s\n' $headers | grep -vxF "$with_nccl")
 fi
