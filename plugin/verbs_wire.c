@@ -197,17 +197,28 @@ void verbs_cts_encode(const struct verbs_credit *credit, uint64_t number, struct
 		out->rkey[i] = htobe32(credit->rkey[i]);
 }
 
+/* A device may write a second copy while this end reads. */
+static uint64_t load64(const uint64_t *at)
+{
+	return be64toh(__atomic_load_n(at, __ATOMIC_ACQUIRE));
+}
+
+static uint32_t load32(const uint32_t *at)
+{
+	return be32toh(__atomic_load_n(at, __ATOMIC_ACQUIRE));
+}
+
 int verbs_cts_decode(const struct verbs_cts *in, struct verbs_credit *credit_p)
 {
-	uint32_t n = be32toh(in->n);
+	uint32_t n = load32(&in->n);
 
 	if (n < 1 || n > LINA_RECVS_MAX)
 		return -EPROTO;
-	credit_p->addr = be64toh(in->addr);
-	credit_p->room = be64toh(in->room);
+	credit_p->addr = load64(&in->addr);
+	credit_p->room = load64(&in->room);
 	for (int i = 0; i < VERBS_RAILS_MAX; i++)
-		credit_p->rkey[i] = be32toh(in->rkey[i]);
-	credit_p->tag = (int)be32toh(in->tag);
+		credit_p->rkey[i] = load32(&in->rkey[i]);
+	credit_p->tag = (int)load32(&in->tag);
 	credit_p->n = (int)n;
 	return 0;
 }
