@@ -13,9 +13,8 @@
 enum {
 	SIGNAL_EVERY = 16, /* requests; a completion is that of all before it too */
 	WCS = 16,
-	RNR_TIMER = 12,      /* 0.64 ms: never needed, as receives are posted ahead of credit */
-	RNR_RETRIES = 7,     /* for ever */
-	LIFE_PSNS = 1 << 12, /* from a life's first packet number to the next one's */
+	RNR_TIMER = 12,  /* 0.64 ms: never needed, as receives are posted ahead of credit */
+	RNR_RETRIES = 7, /* for ever */
 	HOP_LIMIT = 255,
 };
 
@@ -189,9 +188,12 @@ static struct ibv_ah_attr path_to(
 	return ah;
 }
 
+/* The golden part of all packet numbers apart, the numbers of lives that follow each other stay
+ * apart by millions (Knuth, The Art of Computer Programming 3, 6.4): a packet of an old one that
+ * the network still has is none that is waited for. */
 static uint32_t psn_of(uint32_t first, uint32_t life)
 {
-	return (first + life * LIFE_PSNS) & 0xffffff;
+	return (first + life * 10368889u) & 0xffffff;
 }
 
 static int ready_to_receive(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)

@@ -172,6 +172,7 @@ static int rts_to(struct fake_qp *qp, const struct ibv_qp_attr *attr)
 {
 	if (attr->retry_cnt > 7 || attr->rnr_retry > 7)
 		return -EINVAL;
+	qp->attr.sq_psn = attr->sq_psn;
 	qp->attr.retry_cnt = attr->retry_cnt;
 	qp->attr.rnr_retry = attr->rnr_retry;
 	return 0;
