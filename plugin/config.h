@@ -52,7 +52,8 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 		"tried again")                                                               \
 	X(peer_timeout_ms, "LINA_PEER_TIMEOUT_MS", 30000, 1000, 3600000, "ms",               \
 		"how long a host may stay silent, with not even its kernel answering, "      \
-		"before its connections fail")
+		"before its connections fail; RDMA: also how long a completion or, of "      \
+		"several rails, the first to come back may take")
 
 /* Whole numbers for which one of NCCL's variables stands in where ours is not set: field, variable,
  * NCCL's, default, lowest, highest, unit, help. */

@@ -180,6 +180,33 @@ static int ports_look(struct verbs_conn *c, uint64_t now_ns)
 	return err;
 }
 
+/* Whether a completion that is to come has been missed for longer than anything takes. */
+static bool is_lost(struct verbs_qp *qp, uint64_t now_ns, uint64_t most_ns)
+{
+	bool due = (int32_t)(qp->signalled - qp->completed) > 0;
+
+	if (!due || !qp->waits_ns || qp->waits_at != qp->completed) {
+		qp->waits_at = qp->completed;
+		qp->waits_ns = due ? now_ns : 0;
+	}
+	return due && now_ns - qp->waits_ns > most_ns;
+}
+
+static int completions_look(struct verbs_conn *c, uint64_t now_ns)
+{
+	const uint64_t most_ns = (uint64_t)c->sock.config->peer_timeout_ms * 1000000u;
+	int err = 0;
+
+	for (int i = 0; i < c->nrails * LINA_NCLASSES && !err; i++) {
+		struct verbs_rail *rail = &c->rail[i / LINA_NCLASSES];
+		bool lost = is_lost(&rail->qp[i % LINA_NCLASSES], now_ns, most_ns);
+		if (lost && rail->state == VERBS_UP)
+			err = verbs_rail_break(
+				c, rail, "a completion has not come within LINA_PEER_TIMEOUT_MS");
+	}
+	return err;
+}
+
 static bool below_any(const struct verbs_conn *c)
 {
 	for (int i = 0; i < c->nrails; i++)
@@ -209,6 +236,8 @@ int verbs_conn_idle(struct verbs_conn *c)
 	err = gone_check(c, now_ns);
 	if (!err)
 		err = verbs_rails_tend(c);
+	if (!err)
+		err = completions_look(c, now_ns);
 	return err ? err : ports_look(c, now_ns);
 }
 

@@ -47,6 +47,12 @@ struct verbs_piece {
 	enum verbs_imm_kind kind; /* has_imm */
 };
 
+/* Whether the peer learns from it what has come in. */
+static inline bool verbs_piece_reports(const struct verbs_piece *piece)
+{
+	return piece->has_imm && piece->kind != VERBS_BEGIN && piece->kind != VERBS_HIGH;
+}
+
 struct verbs_qp {
 	struct ibv_qp *qp; /* NULL: none */
 	enum lina_class cls;
@@ -55,11 +61,15 @@ struct verbs_qp {
 	struct verbs_piece *piece;  /* [nsends]: request number i at i % nsends */
 	uint32_t posted, completed; /* requests of this life; wrap */
 	uint32_t unsignalled;       /* the last of these */
+	uint32_t signalled;         /* the completion of the request before this one is to come */
 	uint32_t imms_completed;    /* immediates among those completed */
 	uint32_t unreported;        /* bytes posted since the last immediate */
+	uint32_t unreported_done;   /* bytes completed since the last immediate that did */
 	uint64_t below_bytes;       /* posted and not completed */
 	uint32_t recvs;             /* posted for immediates to come */
 	uint32_t imms_in;           /* immediates that came in this life */
+	uint32_t waits_at;          /* completed when a completion was first missed, */
+	uint64_t waits_ns;          /* at this time; 0: none is to come */
 };
 
 enum verbs_rail_state {
@@ -96,6 +106,8 @@ struct verbs_conn {
 	uint64_t peer_control;     /* its address */
 	int nrails;                /* that both ends have */
 	int nbroken;               /* of these, that are not up */
+	int outages;               /* times that none was, since data last got through */
+	uint64_t dark_ns;          /* since when none is; 0: one is up */
 	struct verbs_rail rail[VERBS_RAILS_MAX];
 	struct lina_link_flow flow[VERBS_RAILS_MAX * LINA_NCLASSES];
 	uint64_t gone_ns; /* when the peer was found to have closed its socket; 0: it has not */
@@ -132,7 +144,7 @@ int verbs_conn_fail(struct verbs_conn *conn, int err, const char *why);
 /* For a test that moved nothing: looks after the peer and the rails now and then. */
 int verbs_conn_idle(struct verbs_conn *conn);
 
-/* The first rail that is up; there is one as long as the connection has not failed, or -1. */
+/* The first rail that is up, or -1: there is none at present. */
 int verbs_first_up(const struct verbs_conn *conn);
 
 struct verbs_mr {
@@ -194,7 +206,8 @@ void verbs_qp_complete(struct verbs_conn *conn, struct verbs_rail *rail, struct 
 
 /* --- rails (verbs_rail.c) --- */
 
-/* The rail is broken: its work goes to the others, or the connection fails. */
+/* The rail is broken: its work goes to the others, or waits for one that comes back; or the
+ * connection fails. */
 int verbs_rail_break(struct verbs_conn *conn, struct verbs_rail *rail, const char *why);
 /* Moves on what is not up, and takes in what the peer says. */
 int verbs_rails_tend(struct verbs_conn *conn);

@@ -253,8 +253,8 @@ void verbs_rail_stop(struct verbs_conn *c, struct verbs_rail *rail)
 static void qp_forget(struct verbs_qp *qp)
 {
 	qp->posted = qp->completed = qp->unsignalled = qp->imms_completed = 0;
-	qp->unreported = qp->recvs = qp->imms_in = 0;
-	qp->below_bytes = 0;
+	qp->unreported = qp->unreported_done = qp->recvs = qp->imms_in = qp->signalled = 0;
+	qp->below_bytes = qp->waits_ns = 0;
 }
 
 int verbs_rail_reset(struct verbs_conn *c, struct verbs_rail *rail)
@@ -302,6 +302,7 @@ int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, enum lina_class cl
 	bool signal = w->signal || ++qp->unsignalled >= SIGNAL_EVERY;
 	if (signal) {
 		qp->unsignalled = 0;
+		qp->signalled = qp->posted + 1;
 		wr.send_flags = IBV_SEND_SIGNALED;
 	}
 	if (w->bytes && w->bytes <= qp->inline_bytes)
@@ -348,6 +349,7 @@ void verbs_qp_complete(struct verbs_conn *c, struct verbs_rail *rail, struct ver
 	qp->completed++;
 	qp->imms_completed += piece->has_imm;
 	qp->below_bytes -= piece->bytes;
+	qp->unreported_done = verbs_piece_reports(piece) ? 0 : qp->unreported_done + piece->bytes;
 	if (piece->part)
 		c->piece_done(c, rail, qp, piece);
 }

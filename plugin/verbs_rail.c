@@ -9,6 +9,8 @@
  *                   any more, and what was not delivered may go on others
  *   -> rising       the sender's port is active again: "rise", and the receiver "risen" or "no"
  *   -> up           "go"
+ *
+ * Where none is up, work waits until one is.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +24,8 @@
  * and what had come in before is complete by then. */
 static const uint64_t settle_ns = 20000000;
 
+enum { OUTAGES_MAX = 3 };
+
 static uint64_t retry_ns(const struct verbs_conn *c)
 {
 	return (uint64_t)c->sock.config->rail_retry_ms * 1000000u;
@@ -32,6 +36,10 @@ static void state_set(struct verbs_conn *c, struct verbs_rail *rail, enum verbs_
 	c->nbroken += (state != VERBS_UP) - (rail->state != VERBS_UP);
 	rail->state = state;
 	rail->since_ns = tcp_now_ns();
+	if (c->nbroken < c->nrails)
+		c->dark_ns = 0;
+	else if (!c->dark_ns)
+		c->dark_ns = rail->since_ns;
 }
 
 /* --- notes --- */
@@ -68,30 +76,46 @@ static int tell(struct verbs_conn *c, const struct verbs_rail *rail, enum verbs_
 
 /* --- down --- */
 
-static int ending_begin(struct verbs_conn *c, struct verbs_rail *rail)
+static bool any_may_return(const struct verbs_conn *c)
 {
+	for (int i = 0; i < c->nrails; i++)
+		if (!c->rail[i].port->device->gone)
+			return true;
+	return false;
+}
+
+/* Where there are several, none being up may be over in a moment; but not if no data gets through
+ * in between. */
+static bool is_the_end(struct verbs_conn *c)
+{
+	if (c->nrails - c->nbroken > 1)
+		return false;
+	return c->nrails == 1 || ++c->outages > OUTAGES_MAX || !any_may_return(c);
+}
+
+/* where: " at the peer", or nothing. */
+static int lose(struct verbs_conn *c, struct verbs_rail *rail, const char *where, const char *why)
+{
+	bool last = c->nrails - c->nbroken == 1;
+	char text[256];
+
+	if (is_the_end(c)) {
+		(void)snprintf(text, sizeof(text), "%s%s: %s", rail->port->name, where, why);
+		return verbs_conn_fail(c, -EIO, text);
+	}
+	lina_warn("%s %s: rail %s broke%s: %s; its work %s", c->doing, c->sock.base.peer_name,
+		rail->port->name, where, why,
+		last ? "waits for a rail that comes back" : "goes to the other rails");
 	state_set(c, rail, VERBS_ENDING);
-	if (verbs_first_up(c) < 0)
-		return verbs_conn_fail(c, -EIO, "no rail is left");
 	verbs_rail_stop(c, rail);
 	return 0;
 }
 
 int verbs_rail_break(struct verbs_conn *c, struct verbs_rail *rail, const char *why)
 {
-	char text[256];
-
 	if (c->sock.err)
 		return c->sock.err;
-	if (rail->state != VERBS_UP)
-		return 0;
-	if (c->nrails - c->nbroken == 1) {
-		(void)snprintf(text, sizeof(text), "%s: %s", rail->port->name, why);
-		return verbs_conn_fail(c, -EIO, text);
-	}
-	lina_warn("%s %s: rail %s broke: %s; its work goes to the other rails", c->doing,
-		c->sock.base.peer_name, rail->port->name, why);
-	return ending_begin(c, rail);
+	return rail->state == VERBS_UP ? lose(c, rail, "", why) : 0;
 }
 
 static bool settled(const struct verbs_rail *rail, uint64_t now_ns)
@@ -152,9 +176,7 @@ static int down_heard(struct verbs_conn *c, struct verbs_rail *rail, const struc
 		return 0;
 	if (rail->state != VERBS_UP)
 		return verbs_conn_fail(c, -EPROTO, NULL);
-	lina_warn("%s %s: rail %s broke at the peer; its work goes to the other rails", c->doing,
-		c->sock.base.peer_name, rail->port->name);
-	return ending_begin(c, rail);
+	return lose(c, rail, " at the peer", "the peer's log says why");
 }
 
 /* --- up again --- */
@@ -267,11 +289,22 @@ static int hear(struct verbs_conn *c)
 	return 0;
 }
 
+static int dark_check(struct verbs_conn *c)
+{
+	const uint64_t most_ns = (uint64_t)c->sock.config->peer_timeout_ms * 1000000u;
+
+	if (!c->dark_ns || tcp_now_ns() - c->dark_ns < most_ns)
+		return 0;
+	return verbs_conn_fail(c, -EIO, "no rail has come back within LINA_PEER_TIMEOUT_MS");
+}
+
 int verbs_rails_tend(struct verbs_conn *c)
 {
 	int err = hear(c);
 	if (!err)
 		err = tell_push(c);
+	if (!err)
+		err = dark_check(c);
 	for (int i = 0; i < c->nrails && !err && c->nbroken; i++) {
 		struct verbs_rail *rail = &c->rail[i];
 		if (rail->state == VERBS_ENDING)

@@ -45,6 +45,7 @@ struct verbs_receiver {
 	uint64_t next_number; /* of the next receive */
 	uint64_t grant_bytes; /* bulk that may be granted ahead, of each rail */
 	uint32_t need;        /* immediates that may come on a queue pair */
+	bool credits_due;     /* no rail was up to take them */
 	struct recv_rail rail[VERBS_RAILS_MAX];
 	struct recv_request request[VERBS_REQUESTS];
 };
@@ -151,6 +152,7 @@ static int imm_take(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_
 	struct recv_buffer *b = &q->buffer[imm.entry];
 	if (!q->used || imm.entry >= (unsigned)q->n || b->whole)
 		return verbs_conn_fail(c, -EPROTO, NULL);
+	c->outages = 0;
 	err = imm_use(r, b, (int)(rail - c->rail), qp->cls == LINA_CLASS_BULK, &imm);
 	if (!err && imm.kind == VERBS_WHOLE)
 		err = size_known(r, b);
@@ -194,8 +196,24 @@ static bool control_room(const struct verbs_receiver *r, int i)
 static int credit_write(struct verbs_receiver *r, const struct recv_request *q)
 {
 	const struct verbs_cts *cts = r->conn.control->cts[q - r->request];
+	int i = verbs_first_up(&r->conn);
 
-	return control_write(r, verbs_first_up(&r->conn), cts, (size_t)q->n * sizeof(*cts));
+	if (i < 0) {
+		r->credits_due = true;
+		return 0;
+	}
+	return control_write(r, i, cts, (size_t)q->n * sizeof(*cts));
+}
+
+/* Of all receives; a second copy does no harm. */
+static int credits_write(struct verbs_receiver *r)
+{
+	int err = 0;
+
+	r->credits_due = false;
+	for (int i = 0; i < VERBS_REQUESTS && !err; i++)
+		err = r->request[i].used ? credit_write(r, &r->request[i]) : 0;
+	return err;
 }
 
 /* Bulk that has come makes room for more, which is granted when the link lets it and it is worth a
@@ -248,23 +266,23 @@ static void rail_up(struct verbs_conn *c, struct verbs_rail *rail)
 	int err = rail_fill(r, rail);
 	/* The last grant may have been lost with its last life. */
 	if (!err && rail->state == VERBS_UP)
-		(void)control_write(r, i, &c->control->granted[i], sizeof(c->control->granted[i]));
+		err = control_write(r, i, &c->control->granted[i], sizeof(c->control->granted[i]));
+	if (!err && rail->state == VERBS_UP && r->credits_due)
+		(void)credits_write(r);
 }
 
-/* What credit the sender got by the rail is not known; a second copy does no harm. */
+/* What credit the sender got by the rail is not known. */
 static int rail_ended(struct verbs_conn *c, struct verbs_rail *rail)
 {
 	struct verbs_receiver *r = (struct verbs_receiver *)c;
 	unsigned bit = 1u << (rail - c->rail);
+	int up = verbs_first_up(c);
 
-	int err = verbs_rail_poll(c, &c->rail[verbs_first_up(c)]); /* which makes room */
-	for (int i = 0; i < VERBS_REQUESTS && !err; i++) {
-		struct recv_request *q = &r->request[i];
-		for (int k = 0; k < q->n; k++)
-			q->buffer[k].announced_rails &= ~bit;
-		err = q->used ? credit_write(r, q) : 0;
-	}
-	return err;
+	for (int i = 0; i < VERBS_REQUESTS; i++)
+		for (int k = 0; k < r->request[i].n; k++)
+			r->request[i].buffer[k].announced_rails &= ~bit;
+	int err = up < 0 ? 0 : verbs_rail_poll(c, &c->rail[up]); /* which makes room */
+	return err ? err : credits_write(r);
 }
 
 static int recvs_fill(struct verbs_receiver *r)
@@ -380,9 +398,11 @@ int verbs_recv(struct lina_conn *conn, enum lina_class cls, int n, void *const *
 		*request_p = NULL;
 		return 0;
 	}
-	if (!control_room(r, verbs_first_up(&r->conn))) {
+	int up = verbs_first_up(&r->conn);
+	if (!control_room(r, up)) {
 		*request_p = NULL;
-		return verbs_rail_poll(&r->conn, &r->conn.rail[verbs_first_up(&r->conn)]);
+		return up < 0 ? verbs_conn_idle(&r->conn)
+			      : verbs_rail_poll(&r->conn, &r->conn.rail[up]);
 	}
 	request_make(r, q, n, data, bytes, tags, mrs);
 	err = recvs_fill(r);
@@ -427,6 +447,12 @@ static int progress(struct verbs_receiver *r)
 	return err ? err : verbs_conn_idle(&r->conn);
 }
 
+/* Nothing could tell the sender that a receive is complete, who may be waiting for that. */
+static bool is_cut_off(const struct verbs_receiver *r)
+{
+	return r->conn.dark_ns && !r->conn.gone_ns;
+}
+
 int verbs_recv_test(struct lina_request *request, int *done_p, int *bytes_p)
 {
 	struct recv_request *q = (struct recv_request *)request;
@@ -434,11 +460,11 @@ int verbs_recv_test(struct lina_request *request, int *done_p, int *bytes_p)
 
 	*done_p = 0;
 	int err = r->conn.sock.err;
-	if (!err && q->left)
+	if (!err && (q->left || is_cut_off(r)))
 		err = progress(r);
 	if (err)
 		return err;
-	if (q->left)
+	if (q->left || is_cut_off(r))
 		return 0;
 	for (int i = 0; bytes_p && i < q->n; i++)
 		bytes_p[i] = q->buffer[i].message_bytes < INT_MAX ? (int)q->buffer[i].message_bytes

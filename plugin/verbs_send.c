@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-	WRITE_MAX_BYTES = 1 << 30,
+	WRITE_MAX_BYTES = 8 << 20,        /* so that completions come now and then on any link */
 	BULK_CHUNK_MAX_BYTES = 512 << 10, /* so that a report fits an immediate */
 	REPORT_MAX_BYTES = 256 << 10,
 	REPORT_PARTS = 8,          /* of a grant is worth an immediate */
@@ -51,14 +51,16 @@ void verbs_part_queue(struct verbs_sender *s, struct verbs_part *part, int rail)
 	if (cls == LINA_CLASS_BULK) {
 		sr->bulk_left += left;
 		verbs_send_tell_bulk(s, rail);
-	} else {
+	} else if (s->conn.rail[rail].state == VERBS_UP) {
 		lina_link_post(&s->conn.rail[rail].flow[cls], left);
 	}
 }
 
-/* The rail that is number i of those that are up. */
+/* The rail that is number i of those that are up; any, if none is. */
 static int up_rail(const struct verbs_sender *s, unsigned i)
 {
+	if (s->conn.dark_ns)
+		return 0;
 	for (int k = 0;; k = (k + 1) % s->conn.nrails)
 		if (s->conn.rail[k].state == VERBS_UP && i-- == 0)
 			return k;
@@ -66,7 +68,7 @@ static int up_rail(const struct verbs_sender *s, unsigned i)
 
 void verbs_send_move(struct verbs_sender *s, struct verbs_send_request *r)
 {
-	int nup = s->conn.nrails - s->conn.nbroken;
+	int nup = s->conn.dark_ns ? 1 : s->conn.nrails - s->conn.nbroken;
 
 	r->state = VERBS_SEND_MOVES;
 	r->begun = false;
@@ -166,7 +168,7 @@ static int chunk_post(struct verbs_sender *s, struct verbs_part *part, size_t n)
 	if (part->ended)
 		TAILQ_REMOVE(&s->rail[part->rail].moving[r->cls], part, link);
 	imm_choose(s, qp, part, n, whole, &w);
-	w.signal = part->ended || r->cls == LINA_CLASS_BULK;
+	w.signal = part->ended || n == WRITE_MAX_BYTES || r->cls == LINA_CLASS_BULK;
 	return verbs_post(&s->conn, rail, r->cls, &w);
 }
 
@@ -284,20 +286,14 @@ static void piece_done(struct verbs_conn *c, struct verbs_rail *rail, struct ver
 {
 	struct verbs_part *part = piece->part;
 
-	(void)c;
 	(void)rail;
 	(void)qp;
+	c->outages = 0;
 	if (!piece->has_imm || (piece->kind != VERBS_END && piece->kind != VERBS_WHOLE))
 		return;
 	part->done = true;
 	if (--part->request->parts_left == 0)
 		part->request->state = VERBS_SEND_DONE;
-}
-
-static void rail_up(struct verbs_conn *c, struct verbs_rail *rail)
-{
-	(void)c;
-	(void)rail;
 }
 
 /* --- the end's calls --- */
@@ -325,7 +321,7 @@ int verbs_sender_create(
 	s->conn.piece_done = piece_done;
 	s->conn.imm_take = no_imm;
 	s->conn.rail_ended = verbs_send_rail_ended;
-	s->conn.rail_up = rail_up;
+	s->conn.rail_up = verbs_send_rail_up;
 	int err = verbs_conn_open(&s->conn, transport, nic, LINA_DIR_SEND);
 	if (err) {
 		verbs_conn_close(&s->conn);

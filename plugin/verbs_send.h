@@ -78,13 +78,15 @@ int verbs_credit_match(struct verbs_sender *s, struct verbs_send_request *r);
 
 /* The request has its credit: from now on it moves. */
 void verbs_send_move(struct verbs_sender *s, struct verbs_send_request *r);
-/* Queues what is left of part on rail, which is up. */
+/* Queues what is left of part on rail. Where that is not up, it waits for one that is. */
 void verbs_part_queue(struct verbs_sender *s, struct verbs_part *part, int rail);
 /* Posts what may be posted. 0, or the connection's error. */
 int verbs_send_push(struct verbs_sender *s);
 
 /* The rail has ended at both ends: what it did not deliver goes on another (verbs_undo.c). */
 int verbs_send_rail_ended(struct verbs_conn *conn, struct verbs_rail *rail);
+/* It is up: what had no rail goes on it. */
+void verbs_send_rail_up(struct verbs_conn *conn, struct verbs_rail *rail);
 /* Ends requests that the receiver has wholly, though a broken rail cannot say so. */
 void verbs_send_settle(struct verbs_sender *s);
 

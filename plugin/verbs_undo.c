@@ -9,54 +9,79 @@
 static void piece_undo(struct verbs_sender *s, int i, const struct verbs_piece *piece)
 {
 	struct verbs_part *part = piece->part;
-	bool size = piece->has_imm && (piece->kind == VERBS_BEGIN || piece->kind == VERBS_HIGH);
 
-	if (size) {
+	if (piece->has_imm && !verbs_piece_reports(piece)) {
 		part->request->begun = false;
 		return;
 	}
 	if (piece->offset < part->at)
 		part->at = piece->offset;
-	if (part->request->cls == LINA_CLASS_BULK)
-		s->rail[i].bulk_posted -= piece->bytes;
 	if (part->ended) { /* then it is in no queue */
 		part->ended = false;
 		TAILQ_INSERT_TAIL(&s->rail[i].moving[part->request->cls], part, link);
 	}
 }
 
+/* What the receiver has not got, or has not been told of, counts against no grant: it knows nothing
+ * of it. */
 static void qp_undo(struct verbs_sender *s, int i, struct verbs_qp *qp)
 {
+	uint64_t bytes = qp->unreported_done;
+
+	qp->unreported_done = 0;
 	while (qp->completed != qp->posted) {
 		const struct verbs_piece *piece = &qp->piece[qp->completed++ & (qp->nsends - 1)];
 		qp->below_bytes -= piece->bytes;
+		bytes += piece->bytes;
 		if (piece->part)
 			piece_undo(s, i, piece);
 	}
+	if (qp->cls == LINA_CLASS_BULK)
+		s->rail[i].bulk_posted -= bytes;
 }
 
-static void parts_move(struct verbs_sender *s, struct verbs_part_queue *from, int rail)
+/* What waits on rail i, which has nothing under way, goes on rail to, which is up. */
+static void parts_move(struct verbs_sender *s, int i, int to)
 {
+	struct verbs_send_rail *sr = &s->rail[i];
 	struct verbs_part *part;
 
-	while ((part = TAILQ_FIRST(from))) {
-		TAILQ_REMOVE(from, part, link);
-		verbs_part_queue(s, part, rail);
+	sr->bulk_left = sr->bulk_told = 0;
+	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
+		struct verbs_part_queue parts = TAILQ_HEAD_INITIALIZER(parts);
+		TAILQ_CONCAT(&parts, &sr->moving[cls], link);
+		while ((part = TAILQ_FIRST(&parts))) {
+			TAILQ_REMOVE(&parts, part, link);
+			verbs_part_queue(s, part, to);
+		}
 	}
 }
 
 int verbs_send_rail_ended(struct verbs_conn *c, struct verbs_rail *rail)
 {
 	struct verbs_sender *s = (struct verbs_sender *)c;
-	int i = (int)(rail - c->rail);
-	struct verbs_send_rail *sr = &s->rail[i];
+	int i = (int)(rail - c->rail), to = verbs_first_up(c);
 
-	sr->bulk_left = sr->bulk_told = 0;
 	for (int cls = 0; cls < LINA_NCLASSES; cls++)
 		qp_undo(s, i, &rail->qp[cls]);
-	for (int cls = 0; cls < LINA_NCLASSES; cls++)
-		parts_move(s, &sr->moving[cls], verbs_first_up(c));
+	if (to < 0) /* until one is up */
+		return 0;
+	parts_move(s, i, to);
 	return verbs_send_push(s);
+}
+
+static bool has_ended(const struct verbs_rail *rail)
+{
+	return rail->state == VERBS_DOWN || rail->state == VERBS_RISING;
+}
+
+void verbs_send_rail_up(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	struct verbs_sender *s = (struct verbs_sender *)c;
+
+	for (int i = 0; i < c->nrails; i++)
+		if (&c->rail[i] == rail || has_ended(&c->rail[i]))
+			parts_move(s, i, (int)(rail - c->rail));
 }
 
 /* --- what the receiver has, as it says --- */

@@ -188,6 +188,13 @@ void fabric_lose(long n)
 	(void)fake_leave(0);
 }
 
+void fabric_lose_send(long n)
+{
+	fake_lock();
+	fake.script.lose_send_n = n;
+	(void)fake_leave(0);
+}
+
 void fabric_hold(uint32_t qp_num, bool held)
 {
 	fake_lock();

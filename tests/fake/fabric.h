@@ -93,6 +93,8 @@ const char *fabric_failed_name(void);
 void fabric_fail_work(long n, enum ibv_wc_status status, bool moved);
 /* The n-th successful completion from now on is never seen. n = 0: none. */
 void fabric_lose(long n);
+/* The same, of those of sends alone. */
+void fabric_lose_send(long n);
 
 /* Work of this queue pair is not done; of every second one of a device, for work out of order
  * across queue pairs. */

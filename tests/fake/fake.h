@@ -103,7 +103,7 @@ struct fake_script {
 	int call_err;
 	bool met;
 	const char *met_name;
-	long work_n, lose_n;
+	long work_n, lose_n, lose_send_n;
 	enum ibv_wc_status work_status;
 	bool work_moves;
 };

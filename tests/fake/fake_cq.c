@@ -56,9 +56,19 @@ static void die(struct fake_cq *cq)
 					.event_type = IBV_EVENT_CQ_ERR, .element.cq = &cq->base });
 }
 
+/* Whether this is the one that n was counting down to; 0: none. */
+static bool counts_down(long *n)
+{
+	return *n > 0 && --*n == 0;
+}
+
 void fake_complete(struct fake_cq *cq, const struct fake_cqe *cqe)
 {
-	if (cqe->wc.status == IBV_WC_SUCCESS && fake.script.lose_n > 0 && --fake.script.lose_n == 0)
+	bool good = cqe->wc.status == IBV_WC_SUCCESS;
+
+	if (good && counts_down(&fake.script.lose_n))
+		return;
+	if (good && cqe->sends && counts_down(&fake.script.lose_send_n))
 		return;
 	if (cq->dead)
 		return;
