@@ -1,5 +1,6 @@
 """One rank of perf/deepspeed: training steps of unmodified DeepSpeed, over one network after the other. Run under
 lina-launch; rank 0 writes and prints."""
+import argparse
 import os
 import statistics
 import sys
@@ -15,8 +16,14 @@ import torch.distributed as dist
 PARTS = ("forward", "backward", "update", "waited")
 
 
-def numbers(text):
-    return [int(word) for word in text.split(",")]
+def numbers(least, most):
+    """What an option takes: whole numbers in that range, separated by commas."""
+    def read(text):
+        values = [int(word) if word.isdecimal() else -1 for word in text.split(",")]
+        if not all(least <= value <= most for value in values):
+            raise argparse.ArgumentTypeError(f"'{text}' is not a list of numbers from {least} to {most}")
+        return values
+    return read
 
 
 def step(engine, batch):
@@ -87,9 +94,9 @@ def report(overlap, bucket, measured, table, all_samples):
 parser = job.options(__doc__)
 parser.set_defaults(layers=12, width=64, sequence=128, batch=2, topk=2, capacity=1.0, expert_width=32, compute_ms=9)
 parser.add_argument("--nets", default="Socket,fifo,lina", help="the first is what the others are compared with")
-parser.add_argument("--overlap", default="1,0", help="values of overlap_comm")
-parser.add_argument("--buckets", default="30000,100000,300000", help="values of reduce_bucket_size, in elements")
-parser.add_argument("--rounds", type=int, default=10)
+parser.add_argument("--overlap", type=numbers(0, 1), default="1,0", help="values of overlap_comm")
+parser.add_argument("--buckets", type=numbers(1, 10**9), default="30000,100000,300000", help="values of reduce_bucket_size, in elements")
+parser.add_argument("--rounds", type=int, choices=range(1, 10001), default=10, metavar="N", help="steps on each network")
 parser.add_argument("--output", default=os.devnull, help="OUTPUT.tsv and OUTPUT.samples.tsv")
 arguments = parser.parse_args()
 nets = arguments.nets.split(",")
@@ -104,8 +111,8 @@ with open(f"{prefix}.tsv" if prefix else os.devnull, "w") as table, \
     print(*names, "round", "step_ms", *(part + "_ms" for part in PARTS), sep="\t", file=all_samples)
     if job.rank == 0:
         print("overlap   bucket net        step ms                 forward backward   update   waited  ratio")
-    for arguments.overlap_comm in numbers(arguments.overlap):
-        for arguments.bucket in numbers(arguments.buckets):
+    for arguments.overlap_comm in arguments.overlap:
+        for arguments.bucket in arguments.buckets:
             engine = job.engine(arguments)
             measured = measure(engine, job.Batches(arguments))
             if job.rank == 0:
