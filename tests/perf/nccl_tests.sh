@@ -80,6 +80,36 @@ none  1" ] || complain "networks: $(sort "$work/networks.alltoall")"
 [ ! -e "$work/bulk" ] || complain 'the allreduce was not ended'
 ! command -v gnuplot >/dev/null || [ -s "$work/out/nccl-tests.png" ] || complain 'no picture'
 
+# launcher NAME: a stand-in that keeps its command line and runs the program once; its own options come first.
+launcher() {
+	cat >"$work/path/$1" <<-END
+		#!/bin/sh
+		[ "\$1" != --version ] || { echo "mpirun (Open MPI) 4.1.4"; exit 0; }
+		echo "\$*" >>"$work/launched.$1"
+		while [ ! -x "\$1" ]; do shift; done
+		exec "\$@"
+	END
+	chmod +x "$work/path/$1"
+}
+
+# Under mpirun each variable is named, since it forwards none by itself; srun is told to forward all. What follows -- goes to them.
+mkdir "$work/path"
+launcher mpirun
+launcher srun
+PATH="$work/path:$PATH"
+printf '0 65536\n131072 0\n' >"$work/matrix"
+stand_in alltoallv ''
+run 0 --launcher mpirun --ranks 4 --gpus 1 --collectives alltoallv --matrix "$work/matrix" --rounds 1 --mix 0 --plugin lina -- --hostfile some
+options="-n 4 -x NCCL_NET_PLUGIN"
+more="-x NCCL_P2P_DISABLE -x NCCL_SHM_DISABLE -x NCCL_TESTS_ALLTOALLV_MATRIX_FILE --hostfile some $work/bin/alltoallv_perf \
+-g 1 -b 1048576 -e 1048576 -f 4 -n 20 -w 2 -c 1"
+[ "$(cat "$work/launched.mpirun")" = "$options $more
+$options -x NCCL_NET $more" ] || complain "mpirun: $(cat "$work/launched.mpirun")"
+run 0 --launcher srun --ranks 4 --gpus 1 --collectives alltoall --rounds 1 --mix 0 -- --mpi=pmix
+[ "$(sort -u "$work/launched.srun")" = \
+	"-n 4 --export=ALL --mpi=pmix $work/bin/alltoall_perf -g 1 -b 1M -e 4M -f 4 -n 20 -w 2 -c 1" ] ||
+	complain "srun: $(cat "$work/launched.srun")"
+
 # A wrong result, a test that fails, an allreduce that ends too soon.
 # shellcheck disable=SC2016
 stand_in alltoall '[ $us = 1000 ] || wrong=7'
