@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* --- read --- */
@@ -114,11 +116,33 @@ static void sync_directory_of(const char *path)
 	free(copy);
 }
 
+/* A device or a pipe, say /dev/null: a file in its place would take it from everybody. */
+static bool is_special(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+static int write_into(const char *path, const char *text, size_t bytes)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	int err = write_all(fd, text, bytes);
+	if (close(fd) && !err)
+		err = -errno;
+	return err;
+}
+
 int lina_file_replace(const char *path, const char *text, size_t bytes)
 {
 	char *temporary;
 	int err;
 
+	if (is_special(path))
+		return write_into(path, text, bytes);
 	if (asprintf(&temporary, "%s.tmp.%ld", path, (long)getpid()) < 0)
 		return -ENOMEM;
 	err = store(temporary, text, bytes);

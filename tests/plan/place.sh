@@ -40,6 +40,14 @@ done
 grep -q '2 layers, 8 experts, 4 devices (2 a node), 3 slots each' out || { cat out; fail 'not the shape asked for'; }
 grep -q '^lower bound' report || fail 'no report beside the table'
 
+# A pipe, or a device such as /dev/null, is written into; a file in its place would take it from the whole machine.
+mkfifo pipe
+cat pipe >through &
+"$plan" place --counts counts.csv --devices 4 --nodes 2 --slots 3 -o pipe >out
+wait
+[ -p pipe ] || fail 'a file stands where the pipe was'
+cmp through best || fail 'another table came through the pipe'
+
 # From where experts are: no more copies than allowed, and the next generation.
 sed 's/100/10/;s/,0,/,7,/' counts.csv >later.csv
 "$plan" place --counts later.csv --devices 4 --nodes 2 --slots 3 --current best --moves 0 -o next >out
