@@ -76,8 +76,12 @@ LINA_ANYWHERE void lina_copy_part(
 		out[v] = value;
 	}
 	for (size_t i = whole * sizeof(struct lina_vector) + at->thread; i < bytes;
-		i += at->nthreads)
-		to[i] = from != NULL ? from[i] : '\0';
+		i += at->nthreads) {
+		char value = 0;
+		if (from != NULL)
+			value = from[i];
+		to[i] = value;
+	}
 }
 
 LINA_ANYWHERE void lina_gather_thread(const struct lina_gather *g, const struct lina_thread *at)
