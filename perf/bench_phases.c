@@ -98,7 +98,7 @@ struct bench {
 	struct lina_tokens tokens;
 	int32_t *experts;
 	uint16_t *rows, *out;
-	float *counts; /* [nexperts], for the sum over the ranks */
+	float *counts; /* [nranks][nexperts] */
 	double *load, *estimate;
 	struct phases_point *points;
 	size_t npoints;
@@ -187,19 +187,31 @@ static void follow(struct bench *b, struct method *m, const struct lina_plan *be
 	free(from);
 }
 
-/* What all ranks' gates have chosen, together. */
+/* What all ranks' gates have chosen, together: each sends its counts to each, one hop and not the
+ * several of an allreduce. */
 static void count_all(struct bench *b)
 {
 	size_t n = (size_t)b->all.nexperts;
 
-	memset(b->counts, 0, n * sizeof(*b->counts));
+	float *own = b->counts + (size_t)b->job.rank * n;
+
+	memset(own, 0, n * sizeof(*own));
 	for (size_t i = 0; i < b->tokens.n * (size_t)b->all.topk; i++)
-		b->counts[b->experts[i]]++;
-	must_nccl(ncclAllReduce(b->counts, b->counts, n, ncclFloat32, ncclSum, b->comm, b->stream),
-		"ncclAllReduce");
+		own[b->experts[i]]++;
+	must_nccl(ncclGroupStart(), "ncclGroupStart");
+	for (int r = 0; r < b->job.nranks; r++) {
+		if (r == b->job.rank)
+			continue;
+		must_nccl(ncclSend(own, n, ncclFloat32, r, b->comm, b->stream), "ncclSend");
+		must_nccl(
+			ncclRecv(b->counts + (size_t)r * n, n, ncclFloat32, r, b->comm, b->stream),
+			"ncclRecv");
+	}
+	must_nccl(ncclGroupEnd(), "counts");
 	must_cuda(cudaStreamSynchronize(b->stream), "counts");
-	for (size_t e = 0; e < n; e++)
-		b->load[e] = (double)b->counts[e];
+	memset(b->load, 0, n * sizeof(*b->load));
+	for (size_t i = 0; i < (size_t)b->job.nranks * n; i++)
+		b->load[i % n] += (double)b->counts[i];
 }
 
 static void send(struct bench *b, struct method *m)
@@ -292,7 +304,7 @@ static void take_tokens(struct bench *b, int batch, int layer)
 static void measure_all(struct bench *b, int nbatches)
 {
 	for (int round = -1; round < b->settings->rounds; round++) {
-		for (int batch = 0; batch < nbatches; batch++)
+		for (int batch = 0; batch < (round < 0 ? 1 : nbatches); batch++)
 			for (int layer = 1; layer < b->all.nlayers; layer++) {
 				struct phases_point p = { .layer = layer };
 				take_tokens(b, batch, layer);
@@ -332,7 +344,7 @@ static int open_bench(struct bench *b, struct settings *s)
 	b->experts = job_alloc(s->tokens * (size_t)b->all.topk * sizeof(*b->experts));
 	b->rows = job_alloc(s->tokens * s->hidden * sizeof(*b->rows));
 	b->out = job_alloc(s->tokens * s->hidden * sizeof(*b->out));
-	b->counts = job_alloc((size_t)b->all.nexperts * sizeof(*b->counts));
+	b->counts = job_alloc((size_t)b->job.nranks * (size_t)b->all.nexperts * sizeof(*b->counts));
 	b->load = calloc((size_t)b->all.nexperts, sizeof(*b->load));
 	b->estimate = calloc((size_t)b->all.nexperts, sizeof(*b->estimate));
 	b->tokens = (struct lina_tokens){ b->rows, b->experts, NULL, s->tokens, b->all.topk, 0 };

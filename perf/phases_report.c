@@ -72,7 +72,7 @@ static double of_oracle(const struct phases_point *p)
 	return two_ms(p) / oracle_ms(p);
 }
 
-/* Without the sum of counts over all ranks, which the oracle has for nothing. */
+/* Without the exchange of counts, which the oracle has for nothing. */
 static double sent_of_oracle(const struct phases_point *p)
 {
 	return (two_ms(p) - p->check_us / 1e3) / oracle_ms(p);
@@ -127,12 +127,12 @@ void phases_report(
 		{ ALL, "two phases", "ms", two_ms },
 		{ ALL, "placed when the gate has chosen", "ms", late_ms },
 		{ HITS, "hits: two phases over oracle", "", of_oracle },
-		{ HITS, "hits: the same without the sum of counts", "", sent_of_oracle },
+		{ HITS, "hits: the same without the exchange of counts", "", sent_of_oracle },
 		{ MISSES, "misses: two phases over placed when the gate has chosen", "", of_late },
 		{ ALL, "two phases over placed when the gate has chosen", "", of_late },
 		{ ALL, "two phases over uniform", "", of_uniform },
 		{ ALL, "placing for the estimate (not in the time)", "us", expect_us },
-		{ ALL, "sum of counts over all ranks", "us", check_us },
+		{ ALL, "counts of all ranks", "us", check_us },
 		{ HITS, "hits: comparing", "us", plan_us },
 		{ MISSES, "misses: comparing and placing again", "us", plan_us },
 		{ MISSES, "misses: fetching experts", "us", fetch_us },
