@@ -13,6 +13,7 @@ struct builder {
 	struct lina_spread_params params;
 	size_t chunk;             /* bytes */
 	int *next_round;          /* [ndevices] of an owner: where its next chunk starts */
+	bool together;            /* its experts start at once, not one after the other */
 	struct lina_spread *made; /* NULL while transfers are only counted */
 	size_t ntransfers;
 	int nrounds;
@@ -51,7 +52,7 @@ static void add_tree(struct builder *b, int i)
 static void add_chain(struct builder *b, int i)
 {
 	const struct lina_spread_item *item = &b->item[i];
-	int *round = &b->next_round[item->owner];
+	int alone = 0, *round = b->together ? &alone : &b->next_round[item->owner];
 
 	for (size_t at = 0; at < item->bytes; at += b->chunk, ++*round) {
 		size_t left = item->bytes - at, bytes = left < b->chunk ? left : b->chunk;
@@ -189,34 +190,51 @@ static int build(struct builder *b, size_t chunk, struct lina_spread **spread_p)
 	return 0;
 }
 
-/* The whole of the largest item at once, half of it, a quarter, ...: what takes least. Where chains
- * share the links evenly it is the whole, where they all begin at one device many small parts. */
+struct choice {
+	struct lina_spread *spread; /* NULL: none yet */
+	uint64_t bytes;
+};
+
+static int try_chunk(struct builder *b, size_t chunk, struct choice *best)
+{
+	struct lina_spread *spread;
+	uint64_t bytes = 0;
+	int err = build(b, chunk, &spread);
+
+	if (err)
+		return err;
+	err = cost(spread, b->ndevices, &bytes);
+	if (!err && (best->spread == NULL || bytes < best->bytes)) {
+		lina_spread_destroy(best->spread);
+		*best = (struct choice){ spread, bytes };
+	} else {
+		lina_spread_destroy(spread);
+	}
+	return err;
+}
+
+/* The whole of the largest item at once, half of it, a quarter, ..., experts of an owner one after
+ * the other or together: what takes least. Where chains share the links evenly it is the whole and
+ * together, where they all begin at one device many small parts. */
 static int build_best(struct builder *b, struct lina_spread **spread_p)
 {
-	struct lina_spread *best = NULL, *spread;
-	uint64_t best_bytes = 0, bytes = 0;
+	struct choice best = { NULL, 0 };
 	size_t largest = 0;
 	int err = 0;
 
 	for (int i = 0; i < b->nitems; i++)
 		largest = b->item[i].bytes > largest ? b->item[i].bytes : largest;
 	for (size_t n = 1; n <= PARTS_MAX && !err; n *= 2) {
-		err = build(b, (largest + n - 1) / n, &spread);
-		if (err)
-			break;
-		err = cost(spread, b->ndevices, &bytes);
-		if (best == NULL || bytes < best_bytes) {
-			lina_spread_destroy(best);
-			best = spread;
-			best_bytes = bytes;
-		} else {
-			lina_spread_destroy(spread);
-		}
+		b->together = false;
+		err = try_chunk(b, (largest + n - 1) / n, &best);
+		b->together = true;
+		if (!err)
+			err = try_chunk(b, (largest + n - 1) / n, &best);
 	}
 	if (err)
-		lina_spread_destroy(best);
+		lina_spread_destroy(best.spread);
 	else
-		*spread_p = best;
+		*spread_p = best.spread;
 	return err;
 }
 

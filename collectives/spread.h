@@ -7,7 +7,8 @@
  * send it whole to one that has it not, so it is everywhere after log2(n) rounds. A large one goes
  * along a chain in chunks, each device passing a chunk on in the round after it came: every device
  * sends it once at most, and all links are busy from the (n-2)th round on. Experts of one owner
- * follow one another in its rounds, so that the chain fills once for all of them.
+ * follow one another in its rounds, so that the chain fills once for all of them; or they start
+ * together, where that makes fewer rounds.
  *
  * Volume: every device that needs an expert receives it once. That is the least there is, and what
  * SparseAllGather and SparseReduceScatter move (Hecate, arXiv 2502.02581: O(lambda S)).

@@ -104,10 +104,25 @@ static void check_sums(const struct experts *x, const struct lina_plan *owners,
 	}
 }
 
-static void share(struct test *test, uint64_t *random)
+/* One device has all experts, or all devices have. */
+static struct lina_plan *whole_plan(const struct lina_plan_shape *shape, bool everywhere)
+{
+	struct lina_plan_shape wide = *shape;
+	struct lina_plan *plan;
+
+	wide.slots_per_device = shape->nexperts;
+	LINA(lina_plan_create(&wide, &plan));
+	for (int d = 0; d < wide.ndevices; d++)
+		for (int e = 0; e < wide.nexperts && (everywhere || d == wide.ndevices - 1); e++)
+			lina_plan_experts(plan, 0)[d * wide.nexperts + e] = e;
+	return plan;
+}
+
+static void share(struct test *test, uint64_t *random, bool whole)
 {
 	struct lina_plan_shape shape = case_shape(random, test->job.nranks, 1);
-	struct lina_plan *placed = case_plan(random, &shape), *owners = owners_for(random, &shape);
+	struct lina_plan *placed = whole ? whole_plan(&shape, true) : case_plan(random, &shape);
+	struct lina_plan *owners = whole ? whole_plan(&shape, false) : owners_for(random, &shape);
 	struct lina_sparse_settings settings;
 	struct lina_sparse *sparse;
 	struct experts x;
@@ -247,7 +262,7 @@ void run_experts(struct test *test)
 
 	refuse(test);
 	for (int i = 0; i < RUNS; i++) {
-		share(test, &random);
+		share(test, &random, i % 5 == 0);
 		move(test, &random);
 	}
 	overlap(test);

@@ -236,19 +236,22 @@ static void a_chain_fills_links_and_a_tree_is_short(void **state)
  * them all, parts of them do. */
 static void chunks_follow_from_the_load(void **state)
 {
-	enum { N = 4, EXPERT_BYTES = 4 << 20 };
+	enum { N = 4, EACH = 4, EXPERT_BYTES = 4 << 20 };
 	static const int others[N][N - 1] = { { 1, 2, 3 }, { 2, 3, 0 }, { 3, 0, 1 }, { 0, 1, 2 } };
 	struct lina_spread_params params = { UNIT, 0, 0 };
-	struct lina_spread_item item[N];
+	struct lina_spread_item item[N * EACH];
 	struct lina_spread *spread;
 
 	(void)state;
-	for (int i = 0; i < N; i++)
-		item[i] = (struct lina_spread_item){ EXPERT_BYTES, i, others[i], N - 1 };
-	assert_int_equal(lina_spread_create(item, N, N, &params, &spread), 0);
-	assert_int_equal(spread->nrounds, N - 1);
-	assert_int_equal(spread->busiest_bytes, (uint64_t)(N - 1) * EXPERT_BYTES);
-	lina_spread_destroy(spread);
+	for (int i = 0; i < N * EACH; i++)
+		item[i] = (struct lina_spread_item){ EXPERT_BYTES, i % N, others[i % N], N - 1 };
+	for (int each = 1; each <= EACH; each++) {
+		assert_int_equal(lina_spread_create(item, N * each, N, &params, &spread), 0);
+		assert_int_equal(spread->nrounds, N - 1);
+		assert_int_equal(
+			spread->busiest_bytes, (uint64_t)((N - 1) * each) * (uint64_t)EXPERT_BYTES);
+		lina_spread_destroy(spread);
+	}
 	for (int i = 0; i < N; i++)
 		item[i] = (struct lina_spread_item){ EXPERT_BYTES, 0, others[0], N - 1 };
 	assert_int_equal(lina_spread_create(item, N, N, &params, &spread), 0);
