@@ -40,17 +40,34 @@ static int own_info(struct verbs_rail *rail)
 		.lid = port->attr.lid,
 		.mtu = (uint8_t)port->attr.active_mtu,
 		.is_ethernet = port->attr.link_layer == IBV_LINK_LAYER_ETHERNET,
-		.rkey = rail->control_mr->rkey,
+		.rkey = rail->control_mr ? rail->control_mr->rkey : 0,
 	};
 	memcpy(rail->own.gid, port->gid.raw, sizeof(rail->own.gid));
 	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
 		uint32_t psn;
 		if (getrandom(&psn, sizeof(psn), 0) != sizeof(psn))
 			return -EIO;
-		rail->own.qpn[cls] = rail->qp[cls].qp->qp_num;
+		rail->own.qpn[cls] = rail->qp[cls].qp ? rail->qp[cls].qp->qp_num : 0;
 		rail->own.psn[cls] = psn & 0xffffff;
 	}
 	return 0;
+}
+
+/* A rail that cannot be made is left out where there are others. */
+static int rails_make(struct verbs_conn *c, unsigned access)
+{
+	int nmade = 0, first_err = 0, err = 0;
+
+	for (int i = 0; i < c->nrails && !err; i++) {
+		struct verbs_rail *rail = &c->rail[i];
+		int rail_err = verbs_rail_open(c, rail, access);
+		if (rail_err)
+			verbs_rail_close(c, rail);
+		first_err = first_err ? first_err : rail_err;
+		nmade += !rail_err;
+		err = own_info(rail);
+	}
+	return err || nmade ? err : first_err;
 }
 
 int verbs_conn_open(struct verbs_conn *c, struct lina_transport *transport,
@@ -66,7 +83,9 @@ int verbs_conn_open(struct verbs_conn *c, struct lina_transport *transport,
 		access |= IBV_ACCESS_REMOTE_WRITE;
 	c->sock.flow = c->flow;
 	int err = control_make(c);
-	for (int i = 0; i < nic->nports && !err; i++) {
+	if (err)
+		return err;
+	for (int i = 0; i < nic->nports; i++) {
 		struct verbs_rail *rail = &c->rail[i];
 		rail->port = nic->port[i];
 		rail->flow = &c->flow[(size_t)i * LINA_NCLASSES];
@@ -75,11 +94,8 @@ int verbs_conn_open(struct verbs_conn *c, struct lina_transport *transport,
 				rail->port->link, dir, (enum lina_class)cls, &rail->flow[cls]);
 		c->sock.nflows += LINA_NCLASSES;
 		c->nrails++;
-		err = verbs_rail_open(c, rail, access);
-		if (!err)
-			err = own_info(rail);
 	}
-	return err;
+	return rails_make(c, access);
 }
 
 static void rails_close(struct verbs_conn *c)
@@ -102,8 +118,10 @@ void verbs_conn_close(struct verbs_conn *c)
 void verbs_conn_info(const struct verbs_conn *c, struct verbs_info *info_p)
 {
 	*info_p = (struct verbs_info){ .nrails = c->nrails, .control = (uintptr_t)c->control };
-	for (int i = 0; i < c->nrails; i++)
+	for (int i = 0; i < c->nrails; i++) {
 		info_p->rail[i] = c->rail[i].own;
+		info_p->rail[i].is_down = c->rail[i].state != VERBS_UP || !c->rail[i].qp[0].qp;
+	}
 }
 
 /* Rails pair up in their order; what one end has more is left idle. */
@@ -117,14 +135,28 @@ static void rails_fit(struct verbs_conn *c, int nrails)
 	c->sock.nflows = c->nrails * LINA_NCLASSES;
 }
 
-int verbs_conn_connect(struct verbs_conn *c, const struct verbs_info *info)
+static int rail_connect(struct verbs_conn *c, struct verbs_rail *rail)
 {
 	char text[VERBS_ERROR_BYTES];
-	int err = 0;
+
+	if (rail->peer.is_down || !verbs_rail_exists(rail))
+		return -ENETDOWN;
+	int err = verbs_rail_init(c, rail);
+	if (!err)
+		err = verbs_rail_connect(c, rail);
+	if (err)
+		lina_warn("%s", verbs_error(rail->port->device, err,
+					"a queue pair does not connect", text));
+	return err;
+}
+
+int verbs_conn_connect(struct verbs_conn *c, const struct verbs_info *info)
+{
+	int first_err = 0;
 
 	rails_fit(c, info->nrails);
 	c->peer_control = info->control;
-	for (int i = 0; i < c->nrails && !err; i++) {
+	for (int i = 0; i < c->nrails; i++) {
 		struct verbs_rail *rail = &c->rail[i];
 		rail->peer = info->rail[i];
 		if (rail->peer.is_ethernet != rail->own.is_ethernet) {
@@ -132,12 +164,17 @@ int verbs_conn_connect(struct verbs_conn *c, const struct verbs_info *info)
 				rail->own.is_ethernet ? "RoCE" : "InfiniBand");
 			return -EPROTO;
 		}
-		err = verbs_rail_connect(c, rail);
-		if (err)
-			lina_warn("%s", verbs_error(rail->port->device, err,
-						"a queue pair does not connect", text));
+		int err = rail_connect(c, rail);
+		if (!err)
+			continue;
+		first_err = first_err ? first_err : err;
+		verbs_rail_lower(c, rail);
+		if (c->nrails > 1)
+			lina_warn("%s begins without rail %s, which could not be set up at %s",
+				c->doing, rail->port->name,
+				rail->peer.is_down ? "the peer" : "this end");
 	}
-	return err;
+	return c->nbroken < c->nrails ? 0 : first_err;
 }
 
 /* --- the end --- */
@@ -263,10 +300,20 @@ int verbs_dereg(struct lina_conn *conn, struct lina_mr *lina_mr)
 
 	(void)conn;
 	for (int i = 0; i < mr->n; i++) {
-		int one = verbs_mr_put(mr->device[i], mr->mr[i]);
+		int one = mr->mr[i] ? verbs_mr_put(mr->device[i], mr->mr[i]) : 0;
 		err = err ? err : one;
 	}
 	free(mr);
+	return err;
+}
+
+/* Such a rail needs no memory. */
+static int will_never_be_up(struct verbs_conn *c, struct verbs_rail *rail, bool *never_p)
+{
+	bool gone = rail->port->device->gone;
+
+	int err = gone ? verbs_rail_break(c, rail, "the device was removed") : 0;
+	*never_p = gone || !verbs_rail_exists(rail);
 	return err;
 }
 
@@ -289,11 +336,14 @@ int verbs_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64
 	}
 	mr->range = (struct tcp_mr){ .data = data, .bytes = bytes };
 	mr->type = type;
+	mr->n = c->nrails;
 	for (int i = 0; i < c->nrails && bytes && !err; i++) {
 		mr->device[i] = c->rail[i].port->device;
-		err = verbs_mr_get(mr->device[i], data, bytes, offset, fd,
-			c->sock.config->relaxed_ordering != 0, &mr->mr[i]);
-		mr->n += !err;
+		bool never = false;
+		err = will_never_be_up(c, &c->rail[i], &never);
+		if (!err && !never)
+			err = verbs_mr_get(mr->device[i], data, bytes, offset, fd,
+				c->sock.config->relaxed_ordering != 0, &mr->mr[i]);
 	}
 	if (err) {
 		(void)verbs_dereg(conn, &mr->range.base);

@@ -134,7 +134,8 @@ int verbs_conn_open(struct verbs_conn *conn, struct lina_transport *transport,
 /* Gives all back, sockets too, and frees it. From any state. */
 void verbs_conn_close(struct verbs_conn *conn);
 void verbs_conn_info(const struct verbs_conn *conn, struct verbs_info *info_p);
-/* Connects to the peer with info. -EPROTO: they do not fit each other (logged). */
+/* Connects to the peer with info. A rail that cannot be begins as down, as long as there is one
+ * that can. -EPROTO: the ends do not fit each other (logged). */
 int verbs_conn_connect(struct verbs_conn *conn, const struct verbs_info *info);
 
 /* Makes conn fail, if it has not: nothing on it touches memory of NCCL any more. why NULL: as err
@@ -151,7 +152,7 @@ struct verbs_mr {
 	struct tcp_mr range; /* first */
 	int type;
 	int n;
-	struct ibv_mr *mr[VERBS_RAILS_MAX]; /* [n], of each rail */
+	struct ibv_mr *mr[VERBS_RAILS_MAX]; /* [n], of each rail; NULL: it will never be up */
 	struct verbs_device *device[VERBS_RAILS_MAX];
 };
 
@@ -163,6 +164,7 @@ int verbs_mr_check(const struct lina_mr *mr, const void *data, size_t bytes);
 
 /* --- queue pairs (verbs_qp.c) --- */
 
+/* What could not be made is logged; close it even so. */
 int verbs_rail_open(struct verbs_conn *conn, struct verbs_rail *rail, unsigned control_access);
 void verbs_rail_close(struct verbs_conn *conn, struct verbs_rail *rail);
 /* From reset to init; from init to ready to send. */
@@ -171,6 +173,12 @@ int verbs_rail_connect(struct verbs_conn *conn, struct verbs_rail *rail);
 /* What was posted completes with an error, what arrives is refused. */
 void verbs_rail_stop(struct verbs_conn *conn, struct verbs_rail *rail);
 int verbs_rail_reset(struct verbs_conn *conn, struct verbs_rail *rail);
+
+/* Whether both ends have its queue pairs. */
+static inline bool verbs_rail_exists(const struct verbs_rail *rail)
+{
+	return rail->qp[0].qp && rail->peer.qpn[0];
+}
 
 /* How many requests the queue pair can take. */
 static inline uint32_t verbs_qp_room(const struct verbs_qp *qp)
@@ -209,6 +217,8 @@ void verbs_qp_complete(struct verbs_conn *conn, struct verbs_rail *rail, struct 
 /* The rail is broken: its work goes to the others, or waits for one that comes back; or the
  * connection fails. */
 int verbs_rail_break(struct verbs_conn *conn, struct verbs_rail *rail, const char *why);
+/* For the time of set-up: begins as down. */
+void verbs_rail_lower(struct verbs_conn *conn, struct verbs_rail *rail);
 /* Moves on what is not up, and takes in what the peer says. */
 int verbs_rails_tend(struct verbs_conn *conn);
 

@@ -37,8 +37,12 @@ static int loop_open(struct verbs_conn *c, int i)
 {
 	struct verbs_rail *loop = &c->flush->loop[i];
 
+	if (loop->port)
+		return 0;
 	loop->port = c->rail[i].port;
 	int err = verbs_rail_open(c, loop, IBV_ACCESS_LOCAL_WRITE);
+	if (!err)
+		err = verbs_rail_init(c, loop);
 	if (err)
 		return err;
 	loop->own = loop->peer = c->rail[i].own;
@@ -49,18 +53,9 @@ static int loop_open(struct verbs_conn *c, int i)
 
 static int flush_open(struct verbs_conn *c)
 {
-	int err = 0;
-
-	if (c->flush)
-		return 0;
-	c->flush = calloc(1, sizeof(*c->flush));
 	if (!c->flush)
-		return -ENOMEM;
-	for (int i = 0; i < c->nrails && !err; i++)
-		err = loop_open(c, i);
-	if (err)
-		verbs_flush_close(c);
-	return err;
+		c->flush = calloc(1, sizeof(*c->flush));
+	return c->flush ? 0 : -ENOMEM;
 }
 
 static struct flush_request *request_get(struct verbs_flush *f)
@@ -98,8 +93,11 @@ static int reads_post(
 	int err = 0;
 
 	for (int i = 0; i < c->nrails && !err; i++)
-		if (c->rail[i].state == VERBS_UP)
-			err = read_post(c, i, q, data, mr);
+		if (c->rail[i].state == VERBS_UP) {
+			err = loop_open(c, i);
+			if (!err)
+				err = read_post(c, i, q, data, mr);
+		}
 	return err;
 }
 
@@ -163,6 +161,8 @@ static int loop_poll(struct verbs_conn *c, int i)
 {
 	struct ibv_wc wc[WCS];
 
+	if (!c->flush->loop[i].cq)
+		return 0;
 	int n = c->verbs->poll_cq(c->flush->loop[i].cq, WCS, wc);
 	for (int k = 0; k < n; k++) {
 		if (wc[k].status != IBV_WC_SUCCESS && c->rail[i].state == VERBS_UP)

@@ -42,6 +42,12 @@ static void state_set(struct verbs_conn *c, struct verbs_rail *rail, enum verbs_
 		c->dark_ns = rail->since_ns;
 }
 
+void verbs_rail_lower(struct verbs_conn *c, struct verbs_rail *rail)
+{
+	verbs_rail_stop(c, rail);
+	state_set(c, rail, VERBS_DOWN);
+}
+
 /* --- notes --- */
 
 static int tell_push(struct verbs_conn *c)
@@ -184,7 +190,7 @@ static int down_heard(struct verbs_conn *c, struct verbs_rail *rail, const struc
 /* The queue pairs begin a new life. */
 static int rise(struct verbs_conn *c, struct verbs_rail *rail, uint32_t life)
 {
-	if (!verbs_port_is_active(rail->port))
+	if (!verbs_rail_exists(rail) || !verbs_port_is_active(rail->port))
 		return -ENETDOWN;
 	int err = verbs_rail_reset(c, rail);
 	rail->life = life;

@@ -45,6 +45,7 @@ struct verbs_receiver {
 	uint64_t next_number; /* of the next receive */
 	uint64_t grant_bytes; /* bulk that may be granted ahead, of each rail */
 	uint32_t need;        /* immediates that may come on a queue pair */
+	uint32_t nrecvs;      /* of these, at most */
 	bool credits_due;     /* no rail was up to take them */
 	struct recv_rail rail[VERBS_RAILS_MAX];
 	struct recv_request request[VERBS_REQUESTS];
@@ -331,9 +332,13 @@ int verbs_receiver_grant(struct verbs_conn *conn, uint64_t bytes)
 	struct verbs_receiver *r = (struct verbs_receiver *)conn;
 
 	r->grant_bytes = bytes;
+	r->nrecvs = VERBS_RECVS;
 	for (int i = 0; i < conn->nrails; i++) {
 		r->rail[i].granted = bytes;
 		conn->control->granted[i] = htobe64(bytes);
+		uint32_t n = conn->rail[i].qp[0].nrecvs;
+		if (verbs_rail_exists(&conn->rail[i]) && n < r->nrecvs)
+			r->nrecvs = n;
 	}
 	return recvs_fill(r);
 }
@@ -347,7 +352,7 @@ static uint32_t imms_of(const struct verbs_receiver *r, int n)
 
 static bool recvs_room(const struct verbs_receiver *r, int n)
 {
-	return r->need + imms_of(r, n) + REPORTS_AHEAD <= r->conn.rail[0].qp[0].nrecvs;
+	return r->need + imms_of(r, n) + REPORTS_AHEAD <= r->nrecvs;
 }
 
 static int mrs_check(int n, void *const *data, const size_t *bytes, struct lina_mr *const *mrs)
@@ -358,6 +363,11 @@ static int mrs_check(int n, void *const *data, const size_t *bytes, struct lina_
 			return err;
 	}
 	return 0;
+}
+
+static uint32_t rkey_of(const struct verbs_mr *mr, int rail)
+{
+	return mr->mr[rail] ? mr->mr[rail]->rkey : 0;
 }
 
 static void request_make(struct verbs_receiver *r, struct recv_request *q, int n, void *const *data,
@@ -374,7 +384,7 @@ static void request_make(struct verbs_receiver *r, struct recv_request *q, int n
 			.addr = (uintptr_t)data[i], .room = bytes[i], .tag = tags[i], .n = n
 		};
 		for (int k = 0; k < r->conn.nrails && bytes[i]; k++)
-			credit.rkey[k] = ((struct verbs_mr *)mrs[i])->mr[k]->rkey;
+			credit.rkey[k] = rkey_of((const struct verbs_mr *)mrs[i], k);
 		verbs_cts_encode(&credit, r->next_number, &cts[i]);
 		q->buffer[i] = (struct recv_buffer){ .room = bytes[i], .tag = tags[i] };
 	}

@@ -147,6 +147,16 @@ static int setup_wait(const struct setup *s)
 
 /* --- the sender --- */
 
+static void ready_write(struct setup *s)
+{
+	struct verbs_note note = { .type = VERBS_NOTE_READY };
+
+	for (int i = 0; i < s->conn->nrails; i++)
+		if (s->conn->rail[i].state == VERBS_UP)
+			note.rails |= 1u << i;
+	verbs_note_encode(&note, s->bytes);
+}
+
 static int sender_step(struct setup *s)
 {
 	int err = 0;
@@ -160,8 +170,7 @@ static int sender_step(struct setup *s)
 		if (!err)
 			err = info_use(s);
 		if (!err)
-			verbs_note_encode(
-				&(struct verbs_note){ .type = VERBS_NOTE_READY }, s->bytes);
+			ready_write(s);
 		break;
 	case SETUP_TELL_READY:
 		err = tell(s, VERBS_NOTE_BYTES);
@@ -266,7 +275,12 @@ static int ready_check(struct setup *s)
 	int err = verbs_note_decode(s->bytes, &note);
 	if (err)
 		return err;
-	return note.type == VERBS_NOTE_READY ? 0 : -EPROTO;
+	if (note.type != VERBS_NOTE_READY)
+		return -EPROTO;
+	for (int i = 0; i < s->conn->nrails; i++)
+		if (s->conn->rail[i].state == VERBS_UP && !(note.rails >> i & 1))
+			verbs_rail_lower(s->conn, &s->conn->rail[i]);
+	return s->conn->nbroken < s->conn->nrails ? 0 : -ENETDOWN;
 }
 
 static int receiver_step(struct setup *s)

@@ -30,7 +30,7 @@ static void rail_encode(const struct verbs_rail_info *rail, uint8_t **at)
 	*at += sizeof(rail->gid);
 	put(at, rail->lid, 2);
 	put(at, rail->mtu, 1);
-	put(at, rail->is_ethernet, 1);
+	put(at, (unsigned)rail->is_ethernet | (unsigned)rail->is_down << 1, 1);
 	put(at, rail->rkey, 4);
 	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
 		put(at, rail->qpn[cls], 4);
@@ -60,10 +60,11 @@ static int rail_decode(const uint8_t **at, struct verbs_rail_info *rail)
 	*at += sizeof(rail->gid);
 	rail->lid = (uint16_t)get(at, 2);
 	rail->mtu = (uint8_t)get(at, 1);
-	uint8_t is_ethernet = (uint8_t)get(at, 1);
-	rail->is_ethernet = is_ethernet;
+	unsigned bits = (unsigned)get(at, 1);
+	rail->is_ethernet = bits & 1;
+	rail->is_down = bits >> 1 & 1;
 	rail->rkey = (uint32_t)get(at, 4);
-	bool good = rail->mtu >= 1 && rail->mtu <= 5 && is_ethernet <= 1;
+	bool good = rail->mtu >= 1 && rail->mtu <= 5 && bits <= 3;
 	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
 		rail->qpn[cls] = (uint32_t)get(at, 4);
 		rail->psn[cls] = (uint32_t)get(at, 4);
@@ -108,6 +109,7 @@ void verbs_note_encode(const struct verbs_note *note, uint8_t out[VERBS_NOTE_BYT
 	put(&at, note->life, 4);
 	for (int cls = 0; cls < LINA_NCLASSES; cls++)
 		put(&at, note->imms[cls], 4);
+	put(&at, note->rails, 4);
 }
 
 int verbs_note_decode(const uint8_t in[VERBS_NOTE_BYTES], struct verbs_note *note_p)
@@ -123,6 +125,9 @@ int verbs_note_decode(const uint8_t in[VERBS_NOTE_BYTES], struct verbs_note *not
 	note.life = (uint32_t)get(&at, 4);
 	for (int cls = 0; cls < LINA_NCLASSES; cls++)
 		note.imms[cls] = (uint32_t)get(&at, 4);
+	note.rails = (uint32_t)get(&at, 4);
+	if (note.rails >= 1u << VERBS_RAILS_MAX)
+		return -EPROTO;
 	*note_p = note;
 	return 0;
 }

@@ -32,8 +32,9 @@ struct verbs_rail_info {
 	uint16_t lid;                                    /* InfiniBand */
 	uint8_t mtu;                                     /* enum ibv_mtu */
 	bool is_ethernet;                                /* RoCE */
+	bool is_down;                                    /* it could not be set up */
 	uint32_t rkey;                                   /* of the control memory */
-	uint32_t qpn[LINA_NCLASSES], psn[LINA_NCLASSES]; /* 24 bits each */
+	uint32_t qpn[LINA_NCLASSES], psn[LINA_NCLASSES]; /* 24 bits each; 0: none */
 };
 
 struct verbs_info {
@@ -48,7 +49,7 @@ int verbs_info_decode(const uint8_t in[VERBS_INFO_BYTES], struct verbs_info *inf
 /* --- notes --- */
 
 enum verbs_note_type {
-	VERBS_NOTE_READY, /* the sender may be written to */
+	VERBS_NOTE_READY, /* the sender may be written to by rails */
 	VERBS_NOTE_DOWN,  /* rail takes nothing in any more; imms have come on it */
 	VERBS_NOTE_RISE,  /* the sender: rail can be used again; its queue pairs wait */
 	VERBS_NOTE_RISEN, /* the receiver: so do mine, and they are connected */
@@ -62,6 +63,7 @@ struct verbs_note {
 	int rail;                     /* 0..VERBS_RAILS_MAX-1 */
 	uint32_t life;                /* how often the rail was connected before */
 	uint32_t imms[LINA_NCLASSES]; /* immediates of this life that came in, by class; wraps */
+	uint32_t rails;               /* VERBS_NOTE_READY: a bit for each that is up */
 };
 
 void verbs_note_encode(const struct verbs_note *note, uint8_t out[VERBS_NOTE_BYTES]);

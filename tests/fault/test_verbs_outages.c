@@ -113,6 +113,68 @@ static void lost_completion_of_the_only_rail_is_an_error(void **state)
 	run_close(&r);
 }
 
+/* --- set-up --- */
+
+/* A connection of two rails whose n-th call fails, and what it is good for. false: no call did. */
+static bool set_up_fails(const char *call, long n, int call_err, bool comes_back)
+{
+	struct run r;
+
+	net_make(&r, 2, "all=bulk");
+	log_forget();
+	fabric_fail(call, n, call_err);
+	run_connect(&r);
+	bool failed = fabric_failed();
+	fabric_fail(NULL, 0, 0);
+	assert_int_equal(log_says("begins without rail"), failed);
+	messages_arrive(&r);
+	if (comes_back || !failed) {
+		used_again(&r, 0);
+		used_again(&r, 1);
+	}
+	run_close(&r);
+	return failed;
+}
+
+static void rail_that_does_not_connect_is_tried_again(void **state)
+{
+	long n = 1;
+
+	(void)state;
+	while (set_up_fails("modify_qp", n, -ENETUNREACH, true))
+		n++;
+	assert_int_equal(n - 1, 2 * 2 * 2 * 3); /* ends, rails, classes, states */
+}
+
+static void rail_that_cannot_be_made_is_done_without(void **state)
+{
+	long n = 1;
+
+	(void)state;
+	while (set_up_fails("create_qp", n, -ENOMEM, false))
+		n++;
+	assert_int_equal(n - 1, 2 * 2 * 2);
+	for (n = 1; set_up_fails("create_cq", n, -EIO, false);)
+		n++;
+	assert_int_equal(n - 1, 2 * 2);
+}
+
+/* Its device goes before a connection is made. */
+static void removed_device_is_done_without(void **state)
+{
+	struct run r;
+
+	(void)state;
+	for (int dev = 0; dev < 2; dev++) {
+		net_make(&r, 2, "all=latency");
+		fabric_remove(dev);
+		run_connect(&r);
+		messages_arrive(&r);
+		assert_int_equal(bytes_of(dev), 0);
+		run_close(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -121,6 +183,9 @@ int main(void)
 		cmocka_unit_test(work_that_fails_on_every_rail_is_an_error),
 		cmocka_unit_test(lost_completion_breaks_its_rail),
 		cmocka_unit_test(lost_completion_of_the_only_rail_is_an_error),
+		cmocka_unit_test(rail_that_does_not_connect_is_tried_again),
+		cmocka_unit_test(rail_that_cannot_be_made_is_done_without),
+		cmocka_unit_test(removed_device_is_done_without),
 	};
 	return cmocka_run_group_tests_name("verbs_outages", tests, NULL, NULL);
 }

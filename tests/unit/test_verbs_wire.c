@@ -22,6 +22,7 @@ static struct verbs_info info_of(int nrails)
 		rail->lid = (uint16_t)(65535 - i);
 		rail->mtu = (uint8_t)(1 + i);
 		rail->is_ethernet = i % 2;
+		rail->is_down = i / 2 % 2;
 		rail->rkey = UINT32_MAX - (uint32_t)i;
 		for (int cls = 0; cls < LINA_NCLASSES; cls++) {
 			rail->qpn[cls] = 0xffffffu - (uint32_t)(2 * i + cls);
@@ -49,7 +50,7 @@ static void info_arrives(void **state)
 
 /* Offsets in an info. */
 enum { MAGIC_AT = 0, VERSION_AT = 5, NRAILS_AT = 7, ZERO_AT = 16, RAIL_AT = 24 };
-enum { MTU_AT = RAIL_AT + 18, ETHERNET_AT = RAIL_AT + 19, QPN_AT = RAIL_AT + 24 };
+enum { MTU_AT = RAIL_AT + 18, BITS_AT = RAIL_AT + 19, QPN_AT = RAIL_AT + 24 };
 
 static void damaged_info_is_refused(void **state)
 {
@@ -58,7 +59,7 @@ static void damaged_info_is_refused(void **state)
 		uint8_t value;
 	} bad[] = { { MAGIC_AT, 0 }, { VERSION_AT, 9 }, { NRAILS_AT, 0 },
 		{ NRAILS_AT, VERBS_RAILS_MAX + 1 }, { ZERO_AT, 1 }, { MTU_AT, 0 }, { MTU_AT, 6 },
-		{ ETHERNET_AT, 2 }, { QPN_AT, 1 }, { QPN_AT + 4, 1 } };
+		{ BITS_AT, 4 }, { QPN_AT, 1 }, { QPN_AT + 4, 1 } };
 	struct verbs_info sent = info_of(2), got;
 	uint8_t bytes[VERBS_INFO_BYTES];
 
@@ -81,6 +82,7 @@ static void notes_arrive(void **state)
 		memset(&got, 0, sizeof(got));
 		sent.type = (enum verbs_note_type)type;
 		sent.rail = VERBS_RAILS_MAX - 1;
+		sent.rails = (1u << VERBS_RAILS_MAX) - 1;
 		verbs_note_encode(&sent, bytes);
 		assert_int_equal(verbs_note_decode(bytes, &got), 0);
 		assert_memory_equal(&sent, &got, sizeof(sent));
@@ -91,6 +93,10 @@ static void notes_arrive(void **state)
 		assert_int_equal(verbs_note_decode(bytes, &got), -EPROTO);
 		bytes[1] = 0;
 		bytes[0] ^= 1;
+		assert_int_equal(verbs_note_decode(bytes, &got), -EPROTO);
+		bytes[0] ^= 1;
+		sent.rails++;
+		verbs_note_encode(&sent, bytes);
 		assert_int_equal(verbs_note_decode(bytes, &got), -EPROTO);
 	}
 }
