@@ -40,21 +40,27 @@ static void qp_undo(struct verbs_sender *s, int i, struct verbs_qp *qp)
 		s->rail[i].bulk_posted -= bytes;
 }
 
+/* What is in it now: to may be the rail that from is of. */
+static void queue_move(struct verbs_sender *s, struct verbs_part_queue *from, int to)
+{
+	const struct verbs_part *last = TAILQ_LAST(from, verbs_part_queue);
+	struct verbs_part *next;
+
+	for (struct verbs_part *part = TAILQ_FIRST(from); part; part = next) {
+		next = part == last ? NULL : TAILQ_NEXT(part, link);
+		TAILQ_REMOVE(from, part, link);
+		verbs_part_queue(s, part, to);
+	}
+}
+
 /* What waits on rail i, which has nothing under way, goes on rail to, which is up. */
 static void parts_move(struct verbs_sender *s, int i, int to)
 {
 	struct verbs_send_rail *sr = &s->rail[i];
-	struct verbs_part *part;
 
 	sr->bulk_left = sr->bulk_told = 0;
-	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
-		struct verbs_part_queue parts = TAILQ_HEAD_INITIALIZER(parts);
-		TAILQ_CONCAT(&parts, &sr->moving[cls], link);
-		while ((part = TAILQ_FIRST(&parts))) {
-			TAILQ_REMOVE(&parts, part, link);
-			verbs_part_queue(s, part, to);
-		}
-	}
+	for (int cls = 0; cls < LINA_NCLASSES; cls++)
+		queue_move(s, &sr->moving[cls], to);
 }
 
 int verbs_send_rail_ended(struct verbs_conn *c, struct verbs_rail *rail)
