@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "fake/fabric.h"
 #include "net/cases.h"
@@ -253,6 +254,33 @@ static void limits_are_said_with_their_figures(void **state)
 	refused_with(settings, "ulimit -l");
 }
 
+/* As many connections as the device has queue pairs for, and a refusal that says so. */
+static void queue_pairs_are_used_to_the_last(void **state)
+{
+	enum { PAIRS = 500, QPS_OF_PAIR = 4, FDS_MORE = 100 };
+	static struct pair pairs[PAIRS + 1];
+	struct fabric_settings settings = fabric_defaults();
+	struct rlimit fds;
+
+	(void)state;
+	MUST(getrlimit(RLIMIT_NOFILE, &fds));
+	assert_true(fds.rlim_max >= 2 * PAIRS + FDS_MORE);
+	fds.rlim_cur = 2 * PAIRS + FDS_MORE;
+	MUST(setrlimit(RLIMIT_NOFILE, &fds));
+	settings.max_qp = PAIRS * QPS_OF_PAIR;
+	fabric_start(&settings);
+	log_forget();
+	MUST(net_open(SETTINGS, &pairs[0].net));
+	for (int i = 0; i < PAIRS; i++)
+		MUST(pair_connect(pairs[0].net, &pairs[i]));
+	assert_int_equal(fabric_live().qps, settings.max_qp);
+	assert_int_equal(log_warnings(), 0);
+	assert_true(pair_connect(pairs[0].net, &pairs[PAIRS]) < 0);
+	assert_true(log_says("the device has 2000 queue pairs, 2000 of them in this process"));
+	assert_int_equal(lina_net_close(pairs[0].net), 0);
+	assert_true(fabric_nothing_live());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +290,7 @@ int main(void)
 		cmocka_unit_test(order_across_queue_pairs_does_not_matter),
 		cmocka_unit_test(small_devices_are_used),
 		cmocka_unit_test(limits_are_said_with_their_figures),
+		cmocka_unit_test(queue_pairs_are_used_to_the_last),
 	};
 
 	return cmocka_run_group_tests_name("verbs_calls", tests, NULL, NULL);
