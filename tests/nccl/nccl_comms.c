@@ -1,6 +1,6 @@
 /* The life of communicators: several at once, split, made and destroyed again, aborted, and cut off
  * by the death of a rank. Every one that works is made to prove it by results that are compared. */
-#include "check.h"
+#include "bench.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,77 +21,19 @@ enum {
 	LOSS_LIMIT_S = 30   /* from the loss of a rank to an error of the others */
 };
 
-static const struct collective *collective_named(const char *name)
-{
-	for (int i = 0; i < ncollectives; i++)
-		if (strcmp(collectives[i].name, name) == 0)
-			return &collectives[i];
-	FAIL("there is no collective %s", name);
-}
-
-static const struct value_type *type_float(void)
-{
-	for (int i = 0; i < value_ntypes; i++)
-		if (value_types[i].nccl == ncclFloat32)
-			return &value_types[i];
-	FAIL("there is no float32");
-}
-
-/* A check with the patterns that go with its communicator's size. */
-struct bench {
-	struct check check;
-	struct pattern *moved, *summed;
-};
-
-static void bench_open(struct bench *bench, const struct job *job, ncclComm_t comm)
-{
-	check_open(&bench->check, job, comm);
-	bench->moved = pattern_create(type_float(), OP_NONE, bench->check.nranks, 2);
-	bench->summed = pattern_create(type_float(), OP_SUM, bench->check.nranks, 2);
-}
-
-static void bench_close(struct bench *bench)
-{
-	pattern_destroy(bench->moved);
-	pattern_destroy(bench->summed);
-	check_close(&bench->check);
-}
-
-static void bench_launch(struct bench *bench, const char *name, size_t bytes)
-{
-	struct check_spec spec = { .collective = collective_named(name), .bytes = bytes };
-
-	spec.pattern = spec.collective->reduces ? bench->summed : bench->moved;
-	spec.op = ncclSum;
-	check_launch(&bench->check, &spec);
-}
-
-/* Every kind of connection that NCCL makes: rings and trees, and pairs. */
-static void bench_prove(struct bench *bench)
-{
-	bench_launch(bench, "allreduce", 40004);
-	check_finish(&bench->check);
-	bench_launch(bench, "alltoall-grouped", 40004);
-	check_finish(&bench->check);
-	if (bench->check.elements == 0)
-		FAIL("nothing was compared");
-}
-
-static void prove(const struct job *job, ncclComm_t comm)
-{
-	struct bench bench;
-
-	bench_open(&bench, job, comm);
-	bench_prove(&bench);
-	bench_close(&bench);
-}
-
 /* ---- two communicators on two streams at once
  * ------------------------------------------------------ */
 
-static void run_streams(struct job *job)
+static size_t stream_bytes(unsigned round, size_t most_bytes)
 {
 	static const size_t sizes[] = { 4 << 20, 1000, 256 << 10, 16 << 20 };
+	size_t bytes = sizes[round % 4];
+
+	return bytes < most_bytes ? bytes : most_bytes;
+}
+
+static void streams(struct job *job, size_t most)
+{
 	struct bench a, b;
 	ncclComm_t first = job_comm(job, "first"), second = job_comm(job, "second");
 
@@ -99,8 +41,9 @@ static void run_streams(struct job *job)
 	bench_open(&a, job, first);
 	bench_open(&b, job, second);
 	for (unsigned round = 0; round < STREAM_ROUNDS; round++) {
-		bench_launch(&a, "allreduce", sizes[round % 4]);
-		bench_launch(&b, round % 2 ? "alltoall-grouped" : "pairs", sizes[(round + 1) % 4]);
+		bench_launch(&a, "allreduce", stream_bytes(round, most));
+		bench_launch(&b, round % 2 ? "alltoall-grouped" : "pairs",
+			stream_bytes(round + 1, most));
 		check_finish(round % 3 == 0 ? &a.check : &b.check);
 		check_finish(round % 3 == 0 ? &b.check : &a.check);
 	}
@@ -110,6 +53,17 @@ static void run_streams(struct job *job)
 	NCCL(ncclCommDestroy(first));
 	printf("%lu and %lu operations right on two communicators\n", a.check.operations,
 		b.check.operations);
+}
+
+static void run_streams(struct job *job)
+{
+	streams(job, SIZE_MAX);
+}
+
+/* Where the network is slow. */
+static void run_small_streams(struct job *job)
+{
+	streams(job, 1 << 20);
 }
 
 /* ---- split
@@ -159,7 +113,7 @@ static void run_split_without_last(struct job *job, ncclComm_t parent)
 	NCCL(ncclCommDestroy(parent));
 	if (last)
 		return;
-	prove(job, child);
+	bench_prove_once(job, child);
 	NCCL(ncclCommDestroy(child));
 }
 
@@ -170,7 +124,7 @@ static void run_split(struct job *job)
 	job_check_network(job);
 	run_split_halves(job, parent, 0);
 	run_split_halves(job, parent, 1);
-	prove(job, parent);
+	bench_prove_once(job, parent);
 	run_split_without_last(job, parent);
 	printf("split communicators are right\n");
 }
@@ -225,7 +179,7 @@ static void run_cycle(struct job *job, int i)
 	ncclComm_t comm = job_comm(job, name);
 	if (i == 0)
 		job_check_network(job);
-	prove(job, comm);
+	bench_prove_once(job, comm);
 	if (i % 2)
 		NCCL(ncclCommFinalize(comm));
 	NCCL(ncclCommDestroy(comm));
@@ -318,7 +272,7 @@ static void run_abort(struct job *job)
 	abort_alone(job);
 	abort_busy(job);
 	ncclComm_t comm = job_comm(job, "after");
-	prove(job, comm);
+	bench_prove_once(job, comm);
 	NCCL(ncclCommDestroy(comm));
 	printf("aborted twice in flight, and a new communicator is right\n");
 }
@@ -425,17 +379,29 @@ static const struct scenario {
 	void (*run)(struct job *job);
 } scenarios[] = {
 	{ "streams", run_streams },
+	{ "small-streams", run_small_streams },
 	{ "split", run_split },
 	{ "again", run_again },
 	{ "abort", run_abort },
+	{ "fork", run_fork },
 	{ "killed", run_killed },
 	{ "cut", run_cut },
 };
 
+enum { SCENARIOS_MAX = 8 };
+
 struct options {
 	struct job job;
-	const struct scenario *scenario;
+	const struct scenario *scenario[SCENARIOS_MAX];
 };
+
+static const struct scenario *scenario_named(const char *name)
+{
+	for (size_t i = 0; i < sizeof(scenarios) / sizeof(*scenarios); i++)
+		if (strcmp(name, scenarios[i].name) == 0)
+			return &scenarios[i];
+	return NULL;
+}
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
@@ -446,10 +412,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		state->child_inputs[0] = &options->job;
 		return 0;
 	case ARGP_KEY_ARG:
-		for (size_t i = 0; i < sizeof(scenarios) / sizeof(*scenarios); i++)
-			if (strcmp(text, scenarios[i].name) == 0)
-				options->scenario = &scenarios[i];
-		if (options->scenario == NULL || state->arg_num > 0)
+		if (state->arg_num >= SCENARIOS_MAX)
+			argp_error(state, "more than %d scenarios", SCENARIOS_MAX);
+		else if ((options->scenario[state->arg_num] = scenario_named(text)) == NULL)
 			argp_error(state, "there is no scenario '%s'", text);
 		return 0;
 	case ARGP_KEY_NO_ARGS:
@@ -463,12 +428,16 @@ static error_t parse(int key, char *text, struct argp_state *state)
 int main(int argc, char **argv)
 {
 	struct argp_child children[] = { { &job_argp, 0, NULL, 0 }, { 0 } };
-	const struct argp argp = { NULL, parse, "streams|split|again|abort|killed|cut",
-		"The life of NCCL's communicators, with results compared.", children, NULL, NULL };
+	const struct argp argp = { NULL, parse,
+		"streams|small-streams|split|again|abort|fork|killed|cut...",
+		"The life of NCCL's communicators, with results compared: one scenario after the "
+		"other.",
+		children, NULL, NULL };
 	struct options options = { 0 };
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	job_start(&options.job);
-	options.scenario->run(&options.job);
+	for (int i = 0; i < SCENARIOS_MAX && options.scenario[i] != NULL; i++)
+		options.scenario[i]->run(&options.job);
 	return 0;
 }

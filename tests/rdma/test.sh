@@ -28,11 +28,11 @@ ibv_devices | awk 'NR > 2 { print $1 }' | sort | paste -s -d ' ' >shared/devices
 ip netns list | awk '{ print $1 }' | sort | paste -s -d ' ' >shared/namespaces
 # perftest takes the processor's clock for steady, which a guest's is not; the examples of libibverbs ask the kernel.
 for rail in a b; do
-	ip netns exec h1 ibv_rc_pingpong -g 1 -s 8192 -n 300 -d rxe1$rail >/dev/null 2>&1 &
+	ip netns exec h1 ibv_rc_pingpong -g 1 -s 8192 -n 150 -d rxe1$rail >/dev/null 2>&1 &
 	until ip netns exec h1 ss -Htln | grep -q :18515; do
 		sleep 0.1
 	done
-	ip netns exec h3 ibv_rc_pingpong -g 1 -s 8192 -n 300 -d rxe3$rail 10.99.0.2 |
+	ip netns exec h3 ibv_rc_pingpong -g 1 -s 8192 -n 150 -d rxe3$rail 10.99.0.2 |
 		awk '/ bytes in / { print $(NF - 1) }'
 	wait
 done >shared/rates
