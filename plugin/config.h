@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-enum { LINA_CONFIG_TEXT_BYTES = 256 };
+enum { LINA_CONFIG_TEXT_BYTES = 256, LINA_HOT_FIRST_TABLE = 2 };
 
 /* Whole numbers: field, variable, default, lowest, highest, unit, help. */
 #define LINA_KNOBS_INT(X)                                                                    \
@@ -35,6 +35,9 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 		"how long bulk traffic may wait for latency traffic without sending")        \
 	X(bulk_share_percent, "LINA_BULK_SHARE_PERCENT", 2, 0, 100, "percent",               \
 		"of the link, that bulk traffic keeps while it waits")                       \
+	X(hot_first, "LINA_HOT_FIRST", 2, 0, 2, "(off, on, with a table)",                   \
+		"TCP: whether latency traffic to a peer has the more of the link the more "  \
+		"of it there is, as learned; 2: where LINA_PLACEMENT names a table")         \
 	X(linger_us, "LINA_LINGER_US", 200, 0, 1000000, "us",                                \
 		"how long bulk traffic waits for more after the last latency traffic")       \
 	X(stats, "LINA_STATS", 1, 0, 1, "(off, on)",                                         \
@@ -102,6 +105,9 @@ enum { LINA_CONFIG_TEXT_BYTES = 256 };
 		"that fits decides; KEY is an operation (`alltoall`, `allreduce`, ...), "      \
 		"`comm:PATTERN` (a communicator's name, with `*` and `?`), `traffic:NUMBER` "  \
 		"(its traffic class) or `all`; CLASS is `latency` or `bulk`")                  \
+	X(placement, "LINA_PLACEMENT", "", "",                                                 \
+		"placement table (of lina-plan) that says which peers of an all-to-all are "   \
+		"hot, until that is learned")                                                  \
 	X(trace, "LINA_TRACE", "", "",                                                         \
 		"file for a timeline that Perfetto opens; `%p` in it becomes the process's "   \
 		"number and `%h` the host's name, without either `.HOST.PID` is added")        \

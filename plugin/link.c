@@ -31,6 +31,12 @@ enum {
 	HEAR_NS = 20000, /* between two looks at what other processes say */
 };
 
+/* Compute between two all-to-alls takes longer than a gap; a thread that has its next step to post,
+ * or a kernel that has room again, does not take as long as the others. */
+static const struct lina_peers_times peers_times = {
+	.gap_ns = 1000000, .stuck_ns = 20000000, .linger_ns = 2000000
+};
+
 struct lina_link_dir {
 	pthread_mutex_t lock;
 	struct lina_sched sched; /* Guarded by lock */
@@ -55,6 +61,8 @@ struct lina_link {
 	_Atomic uint64_t bytes_per_s; /* 0: not known yet */
 	_Atomic unsigned said;        /* bounds whose first time has been logged */
 	struct lina_link_dir dir[LINA_NDIRS];
+	struct lina_peers
+		peers; /* that it sends latency traffic to. Guarded by the lock of its dir */
 };
 
 uint64_t lina_link_now_ns(void)
@@ -232,6 +240,7 @@ int lina_link_open(const struct lina_config *config, const char *name, struct li
 	strncpy(link->name, name, sizeof(link->name) - 1);
 	lina_fit_init(&link->dir[LINA_DIR_SEND].cost, COST_SAMPLES);
 	lina_window_init(&link->dir[LINA_DIR_SEND].window, UINT32_MAX);
+	lina_peers_init(&link->peers, &peers_times);
 	for (int i = 0; i < LINA_NDIRS; i++) {
 		struct lina_sched_params params = params_of(link, (enum lina_dir)i, 1, 1);
 		pthread_mutex_init(&link->dir[i].lock, NULL);
@@ -289,8 +298,32 @@ void lina_link_flow_init(
 	struct lina_link *link, enum lina_dir dir, enum lina_class cls, struct lina_link_flow *flow)
 {
 	flow->dir = &link->dir[dir];
+	flow->peer = NULL;
 	flow->counted_bytes = 0;
 	lina_flow_init(&flow->flow, &flow->dir->sched, cls);
+}
+
+void lina_link_flow_peer(struct lina_link_flow *flow, uint64_t who, double part)
+{
+	struct lina_link *link = flow->dir->link;
+
+	pthread_mutex_lock(&flow->dir->lock);
+	flow->peer = lina_peers_find(&link->peers, who);
+	if (flow->peer && part > 0)
+		lina_peer_expect(&link->peers, flow->peer, part);
+	pthread_mutex_unlock(&flow->dir->lock);
+}
+
+uint32_t lina_link_permille(struct lina_link_flow *flow)
+{
+	uint64_t now_ns = lina_link_now_ns();
+
+	if (!flow->peer)
+		return LINA_PEERS_HOTTEST;
+	pthread_mutex_lock(&flow->dir->lock);
+	uint32_t permille = lina_peer_permille(&flow->dir->link->peers, flow->peer, now_ns);
+	pthread_mutex_unlock(&flow->dir->lock);
+	return permille;
 }
 
 /* After any change of a flow, with the lock held. */
@@ -307,6 +340,8 @@ static void recount(struct lina_link_flow *flow)
 void lina_link_drop(struct lina_link_flow *flow)
 {
 	pthread_mutex_lock(&flow->dir->lock);
+	if (flow->peer)
+		lina_peer_drop(&flow->dir->link->peers, flow->peer, flow->flow.queued_bytes);
 	lina_flow_drop(&flow->flow);
 	recount(flow);
 	tell(flow->dir, flow->dir->sched.now_ns);
@@ -320,6 +355,8 @@ void lina_link_post(struct lina_link_flow *flow, uint64_t bytes)
 
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_post(&flow->flow, bytes, now_ns);
+	if (flow->peer)
+		lina_peer_post(&flow->dir->link->peers, flow->peer, bytes, now_ns);
 	recount(flow);
 	tell(flow->dir, now_ns);
 	lina_watch_link(&flow->dir->watch, &flow->dir->sched, now_ns);
@@ -409,6 +446,8 @@ void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes)
 
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_sent(&flow->flow, bytes, now_ns);
+	if (flow->peer)
+		lina_peer_sent(&flow->dir->link->peers, flow->peer, bytes, now_ns);
 	recount(flow);
 	tell(flow->dir, now_ns);
 	/* Bulk wants for data or grants: what the link carries says nothing of what it could. */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "plugin/config.h"
+#include "priority/peers.h"
 #include "priority/sched.h"
 
 struct lina_link;
@@ -21,6 +22,7 @@ struct lina_link_dir;
 struct lina_link_flow {
 	struct lina_flow flow;
 	struct lina_link_dir *dir;
+	struct lina_peer *peer; /* whom it sends to; NULL: not told apart */
 	uint64_t counted_bytes; /* of what is below, in the sum of the direction */
 };
 
@@ -39,6 +41,15 @@ uint64_t lina_link_grant_bytes(const struct lina_link *link);
 
 void lina_link_flow_init(struct lina_link *link, enum lina_dir dir, enum lina_class cls,
 	struct lina_link_flow *flow);
+
+/* The flow, of latency class and sending, sends to the process `who`. part: of lina_peer_expect; 0:
+ * not known. */
+void lina_link_flow_peer(struct lina_link_flow *flow, uint64_t who, double part);
+
+/* What part of a link's latency traffic goes to the flow's peer, in thousandths of that of the
+ * hottest peer with something queued (priority/peers.h); LINA_PEERS_HOTTEST where nothing is known.
+ */
+uint32_t lina_link_permille(struct lina_link_flow *flow);
 
 /* As their namesakes in priority/sched.h, at the present time. */
 void lina_link_drop(struct lina_link_flow *flow);

@@ -4,12 +4,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "plugin/classes.h"
 #include "plugin/dials.h"
 #include "plugin/log.h"
 #include "plugin/origin.h"
+#include "plugin/placement.h"
 #include "plugin/rest.h"
 #include "plugin/transport.h"
 
@@ -30,6 +32,7 @@ static struct {
 	struct lina_class_rules rules;
 	const struct lina_transport_ops *ops;
 	struct lina_transport *transport;
+	uint64_t who; /* the process, to its peers */
 } process = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* RDMA where there is any, if not one of them is asked for by name. */
@@ -54,10 +57,17 @@ static int process_open(void)
 		err = lina_classes_read(process.config.classes, &process.rules);
 	if (err)
 		return err;
+	if (getrandom(&process.who, sizeof(process.who), 0) < 0)
+		process.who = (uint64_t)getpid(); /* it only has to differ */
 	lina_watch_open(&process.config);
+	bool table = lina_placement_open(process.config.placement);
+	if (process.config.hot_first == LINA_HOT_FIRST_TABLE)
+		process.config.hot_first = table;
 	err = transport_open();
-	if (err)
+	if (err) {
+		lina_placement_close();
 		lina_watch_close();
+	}
 	return err;
 }
 
@@ -77,6 +87,7 @@ static void process_put(void)
 	if (--process.users == 0) {
 		process.ops->close(process.transport);
 		process.transport = NULL;
+		lina_placement_close();
 		lina_watch_close();
 	}
 	pthread_mutex_unlock(&process.lock);
@@ -195,6 +206,8 @@ int lina_net_listen(struct lina_net *net, int dev, void *handle, struct lina_lis
 	if (err)
 		return err;
 	listener->ops = process.ops;
+	wire.who = process.who;
+	wire.device = lina_placement_device(net->origin.params.comm_id);
 	object_add(net, &listener->object);
 	lina_handle_encode(&wire, handle);
 	*listener_p = listener;

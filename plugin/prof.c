@@ -8,6 +8,7 @@
 
 #include "plugin/log.h"
 #include "plugin/origin.h"
+#include "plugin/placement.h"
 #include "priority/class.h"
 
 /* Longer names are cut; NCCL states no limit. */
@@ -20,6 +21,8 @@ enum { NAME_BYTES = 128 };
 struct lina_prof {
 	_Atomic(const char *) name; /* NULL, or text */
 	char text[NAME_BYTES];      /* written before name is set, and never again */
+	uint64_t comm_id;
+	int rank, nranks; /* as of struct lina_prof_comm */
 };
 
 /* Handles of events. They are never NULL, since NCCL 2.26 and 2.27 start no child of an event
@@ -39,7 +42,7 @@ static void name_set(struct lina_prof *prof, const char *name)
 	atomic_store_explicit(&prof->name, prof->text, memory_order_release);
 }
 
-int lina_prof_open(const char *comm_name, struct lina_prof **prof_p, bool *wants_net_p)
+int lina_prof_open(const struct lina_prof_comm *comm, struct lina_prof **prof_p, bool *wants_net_p)
 {
 	struct lina_prof *prof = calloc(1, sizeof(*prof));
 
@@ -47,7 +50,12 @@ int lina_prof_open(const char *comm_name, struct lina_prof **prof_p, bool *wants
 		lina_warn("no memory for the profile of a communicator");
 		return -ENOMEM;
 	}
-	name_set(prof, comm_name);
+	name_set(prof, comm->name);
+	prof->comm_id = comm->id;
+	prof->rank = comm->rank;
+	prof->nranks = comm->nranks;
+	if (comm->nranks)
+		lina_placement_rank_add(comm->id, comm->rank, comm->nranks);
 	atomic_fetch_add(&nopen, 1);
 	*wants_net_p = lina_origin_asks_profiler();
 	*prof_p = prof;
@@ -59,6 +67,8 @@ void lina_prof_close(struct lina_prof *prof)
 	if (prof == NULL)
 		return;
 	atomic_fetch_sub(&nopen, 1);
+	if (prof->nranks)
+		lina_placement_rank_remove(prof->comm_id, prof->rank);
 	free(prof);
 }
 

@@ -20,9 +20,16 @@
 
 struct lina_prof; /* a communicator, as the profiler knows it */
 
-/* Opens one; comm_name (copied) is NULL where it is not known. *wants_net_p: whether NCCL is to
+/* What NCCL says of a communicator. */
+struct lina_prof_comm {
+	const char *name; /* NULL: not known */
+	uint64_t id;      /* what the network knows it by */
+	int rank, nranks; /* nranks 0: not known, nor is the id */
+};
+
+/* Opens one; what comm has is copied. *wants_net_p: whether NCCL is to
  * deliver events of the network, with their ancestors; nothing else is ever wanted. -ENOMEM. */
-int lina_prof_open(const char *comm_name, struct lina_prof **prof_p, bool *wants_net_p);
+int lina_prof_open(const struct lina_prof_comm *comm, struct lina_prof **prof_p, bool *wants_net_p);
 
 /* When NCCL has no more events of the communicator. NULL is allowed. */
 void lina_prof_close(struct lina_prof *prof);

@@ -10,11 +10,11 @@
 
 _Static_assert((int)LINA_PROF_NET_START == (int)ncclProfilerNetEventStart, "start of an event");
 
-static ncclResult_t open_prof(const char *comm_name, void **context, int *mask)
+static ncclResult_t open_prof(const struct lina_prof_comm *comm, void **context, int *mask)
 {
 	struct lina_prof *prof = NULL;
 	bool wants_net = false;
-	int err = lina_prof_open(comm_name, &prof, &wants_net);
+	int err = lina_prof_open(comm, &prof, &wants_net);
 
 	*context = prof;
 	*mask = wants_net ? ncclProfileNetPlugin : 0;
@@ -23,21 +23,25 @@ static ncclResult_t open_prof(const char *comm_name, void **context, int *mask)
 
 static ncclResult_t init_v3(void **context, int *mask)
 {
-	return open_prof(NULL, context, mask);
+	return open_prof(&(struct lina_prof_comm){ .name = NULL }, context, mask);
 }
 
 static ncclResult_t init_v4(void **context, int *mask, const char *comm_name, uint64_t comm_hash,
 	int nnodes, int nranks, int rank, ncclDebugLogger_t log)
 {
-	(void)comm_hash, (void)nnodes, (void)nranks, (void)rank, (void)log;
-	return open_prof(comm_name, context, mask);
+	const struct lina_prof_comm comm = { comm_name, comm_hash, rank, nranks };
+
+	(void)nnodes, (void)log;
+	return open_prof(&comm, context, mask);
 }
 
 static ncclResult_t init_v5(void **context, uint64_t comm_id, int *mask, const char *comm_name,
 	int nnodes, int nranks, int rank, ncclDebugLogger_t log)
 {
-	(void)comm_id, (void)nnodes, (void)nranks, (void)rank, (void)log;
-	return open_prof(comm_name, context, mask);
+	const struct lina_prof_comm comm = { comm_name, comm_id, rank, nranks };
+
+	(void)nnodes, (void)log;
+	return open_prof(&comm, context, mask);
 }
 
 /* --- descriptors: they differ in type but share field names --- */

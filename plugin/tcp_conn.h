@@ -30,6 +30,8 @@ struct tcp_end {
 	const struct lina_config *config;
 	struct lina_link *link;
 	union lina_addr peer;
+	uint64_t who;   /* the listener's process, known to who dials */
+	int32_t device; /* the device that it is; LINA_DEVICE_UNKNOWN */
 	int nlanes;
 	int fd[LINA_LANES_MAX];           /* connected sockets; the connection's on success */
 	struct lina_wire_welcome welcome; /* what the receiving end gave or was given */

@@ -31,6 +31,8 @@ struct tcp_dial {
 	union lina_addr from, to;
 	struct lina_wire_hello hello; /* but for its lane */
 	uint64_t deadline_ns;
+	uint64_t who;
+	int32_t device;
 	struct lina_link *link;
 	struct lina_wire_welcome welcome; /* the last one */
 	struct dial_lane lane[LINA_LANES_MAX];
@@ -202,6 +204,8 @@ int tcp_meet_dial(const struct tcp_meet *meet, const struct lina_wire_handle *ha
 	dial->link = meet->link;
 	dial->from = meet->addr;
 	dial->to = handle->addr;
+	dial->who = handle->who;
+	dial->device = handle->device;
 	scope_set(dial);
 	dial->hello.nlanes = (uint8_t)meet->nlanes;
 	memcpy(dial->hello.secret, handle->secret, sizeof(handle->secret));
@@ -223,6 +227,8 @@ static void dial_finish(struct tcp_dial *dial, struct tcp_end *end_p)
 	*end_p = (struct tcp_end){ .config = dial->config,
 		.link = dial->link,
 		.peer = dial->to,
+		.who = dial->who,
+		.device = dial->device,
 		.nlanes = dial->hello.nlanes,
 		.welcome = dial->welcome };
 

@@ -9,12 +9,15 @@
 #include <string.h>
 
 #include "plugin/log.h"
+#include "plugin/placement.h"
 #include "plugin/sock.h"
 #include "plugin/tcp_send.h"
 
 enum {
 	CHUNK_MAX_BYTES = 1 << 30,
 	LITTLE_BYTES = 4096,
+	EVEN_PERMILLE = 800,   /* peers that differ by less are treated alike */
+	COLD_BYTES = 32 << 10, /* with the kernel, that every lane may have */
 	DRAIN_MS = 250,
 	LOOK_IDLE_TESTS = 16, /* tests without progress between two looks for the peer's end */
 };
@@ -48,6 +51,8 @@ int tcp_sender_create(const struct tcp_end *end, struct lina_conn **conn_p)
 		TAILQ_INIT(&s->moving[cls]);
 		lina_link_flow_init(end->link, LINA_DIR_SEND, (enum lina_class)cls, &s->flow[cls]);
 	}
+	lina_link_flow_peer(
+		&s->flow[LINA_CLASS_LATENCY], end->who, lina_placement_part(end->device));
 	s->conn.flow = s->flow;
 	s->conn.nflows = LINA_NCLASSES;
 	int err = tcp_conn_init(&s->conn, end);
@@ -236,6 +241,26 @@ static void lane_sent(struct tcp_sender *s, struct send_lane *lane, size_t n)
 		r->state = SEND_DONE;
 }
 
+/* How much more of a latency message a lane may hand down now. While a hotter peer has something to
+ * send, a colder one has less with the kernel, by as much as it is sent less in all: where flows
+ * share a queue each gets of the link what it has in it, and all end together. */
+static size_t latency_room(struct tcp_sender *s, const struct send_lane *lane, int fd)
+{
+	struct lina_link_flow *flow = &s->flow[LINA_CLASS_LATENCY];
+	uint64_t most = (uint64_t)s->conn.config->sndbuf_bytes;
+
+	if (!s->conn.config->hot_first || lane->request->cls != LINA_CLASS_LATENCY)
+		return SIZE_MAX;
+	uint32_t permille = lina_link_permille(flow);
+	if (permille >= EVEN_PERMILLE || !most)
+		return SIZE_MAX;
+	most = most * permille / LINA_PEERS_HOTTEST;
+	if (most < COLD_BYTES)
+		most = COLD_BYTES;
+	size_t unacked = lina_sock_unacked(fd);
+	return most > unacked ? (size_t)most - unacked : 0;
+}
+
 /* Sends on one lane until it is full or there is nothing left to send. */
 static int lane_push(struct tcp_sender *s, struct send_lane *lane, int fd)
 {
@@ -244,9 +269,12 @@ static int lane_push(struct tcp_sender *s, struct send_lane *lane, int fd)
 			lane_load(s, lane);
 		if (!lane->request)
 			return 0;
+		size_t room = latency_room(s, lane, fd);
+		if (room < lane->payload_left && room < COLD_BYTES / 4)
+			return 0;
 		struct iovec iov[2] = {
 			{ lane->head + sizeof(lane->head) - lane->head_left, lane->head_left },
-			{ lane->payload, lane->payload_left },
+			{ lane->payload, lane->payload_left < room ? lane->payload_left : room },
 		};
 		ssize_t n = lina_sock_send(fd, iov, 2);
 		if (n == -EAGAIN) {

@@ -16,9 +16,11 @@ enum {
 	H_PORT = 8,
 	H_ADDR = 12,
 	H_SECRET = 28,
-	H_CHECK = 44,
-	H_TICKET = 48,
-	H_END = 56
+	H_WHO = 44,
+	H_DEVICE = 52,
+	H_CHECK = 56,
+	H_TICKET = 60,
+	H_END = 68
 };
 _Static_assert((int)H_END <= (int)LINA_HANDLE_USED_BYTES, "handle fields overlap its zero part");
 _Static_assert((int)LINA_HANDLE_USED_BYTES <= (int)LINA_HANDLE_BYTES, "handle too large for NCCL");
@@ -96,6 +98,8 @@ void lina_handle_encode(const struct lina_wire_handle *handle, uint8_t out[LINA_
 	}
 	out[H_TRANSPORT] = (uint8_t)handle->transport;
 	memcpy(out + H_SECRET, handle->secret, LINA_SECRET_BYTES);
+	put_u64(out + H_WHO, handle->who);
+	put_u32(out + H_DEVICE, (uint32_t)handle->device);
 	put_u32(out + H_CHECK, checksum(out, H_CHECK));
 	put_u64(out + H_TICKET, handle->ticket);
 }
@@ -143,6 +147,8 @@ int lina_handle_decode(const uint8_t in[LINA_HANDLE_BYTES], struct lina_wire_han
 		return err;
 	handle.transport = (enum lina_wire_transport)in[H_TRANSPORT];
 	memcpy(handle.secret, in + H_SECRET, LINA_SECRET_BYTES);
+	handle.who = get_u64(in + H_WHO);
+	handle.device = (int32_t)get_u32(in + H_DEVICE);
 	handle.ticket = get_u64(in + H_TICKET);
 	*handle_p = handle;
 	return 0;

@@ -25,7 +25,7 @@
 #include "plugin/net.h"
 
 enum {
-	LINA_WIRE_VERSION = 2,
+	LINA_WIRE_VERSION = 3,
 	LINA_SECRET_BYTES = 16,
 	LINA_LANES_MAX = 16,
 	LINA_HELLO_BYTES = 48,
@@ -35,7 +35,7 @@ enum {
 	LINA_CREDIT_MAX_BYTES = LINA_CREDIT_HEAD_BYTES + LINA_RECVS_MAX * LINA_CREDIT_ENTRY_BYTES,
 	LINA_GRANT_BYTES = 16,
 	LINA_DATA_HEAD_BYTES = 32,
-	LINA_HANDLE_USED_BYTES = 64, /* the rest of a handle is zero on the wire */
+	LINA_HANDLE_USED_BYTES = 72, /* the rest of a handle is zero on the wire */
 };
 
 union lina_addr {
@@ -51,6 +51,8 @@ struct lina_wire_handle {
 	union lina_addr addr; /* where the listener listens */
 	enum lina_wire_transport transport;
 	uint8_t secret[LINA_SECRET_BYTES];
+	uint64_t who;    /* the listener's process; the same in all its handles */
+	int32_t device;  /* of the placement table, that it is; LINA_DEVICE_UNKNOWN */
 	uint64_t ticket; /* the connector's own note; 0 as made by the listener */
 };
 

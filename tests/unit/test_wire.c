@@ -22,6 +22,7 @@ static struct lina_wire_handle handle_v4(void)
 	h.addr.in.sin_port = htons(65535);
 	h.addr.in.sin_addr.s_addr = htonl(0xc0000201);
 	memset(h.secret, 0xff, sizeof(h.secret));
+	h.device = -1;
 	return h;
 }
 
@@ -36,6 +37,8 @@ static struct lina_wire_handle handle_v6(void)
 	for (int i = 0; i < LINA_SECRET_BYTES; i++)
 		h.secret[i] = (uint8_t)i;
 	h.transport = LINA_WIRE_VERBS;
+	h.who = 0x0123456789abcdefu;
+	h.device = INT32_MAX;
 	return h;
 }
 
@@ -55,6 +58,7 @@ static void handle_round_trip(const struct lina_wire_handle *h)
 		assert_memory_equal(&got.addr.in, &h->addr.in, sizeof(got.addr.in));
 	assert_memory_equal(got.secret, h->secret, LINA_SECRET_BYTES);
 	assert_int_equal(got.transport, h->transport);
+	assert_true(got.who == h->who && got.device == h->device);
 	assert_true(got.ticket == h->ticket);
 }
 
