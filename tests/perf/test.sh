@@ -1,5 +1,5 @@
 #!/bin/sh
-# perf/bench_mix and perf/sweep, at sizes that take no time: their tables are whole, the networks are the ones they are
+# perf/bench_mix, perf/bench_uneven and perf/sweep, at sizes that take no time: their tables are whole, the networks are the ones they are
 # called, and a sweep goes on where it was.
 # Usage: test.sh SOURCE-DIR    with the dev preset built
 set -u
@@ -53,6 +53,14 @@ for class in latency bulk; do
 	grep -q "sent allreduce .*($class)" "$work/log" || complain "no allreduce was $class: $(grep NET/Lina "$work/log")"
 done
 check_clean bench_mix
+
+# Uneven all-to-alls, whose data it compares, in three ways.
+perf/bench_uneven --no-build --prefix "$prefix" --ranks 3 --rounds 1 -- --patterns few --unit-bytes 64K --count 1 \
+	--warm 0 >"$work/log" 2>&1 || complain "bench_uneven: $(tail -n 40 "$work/log")"
+for way in plain learned table; do
+	grep -q "^few  *$way  *[0-9]" "$work/log" || complain "no row for $way: $(cat "$work/log")"
+done
+check_clean bench_uneven
 
 # The rule that makes fifo what it is was forgotten: no result rather than a wrong one.
 if build/tests/launch/lina-launch -n 1 -- env -u LINA_CLASSES build/perf/bench_mix-2.29.7 --nets fifo >"$work/log" 2>&1; then
