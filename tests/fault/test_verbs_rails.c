@@ -117,7 +117,7 @@ static void rail_that_breaks_often_gets_grants_even_so(void **state)
  * before. */
 static void rails_come_and_go(void **state)
 {
-	enum { ROUNDS = 40 };
+	enum { ROUNDS = 12 };
 	struct run r;
 
 	(void)state;
