@@ -92,10 +92,11 @@ def report(overlap, bucket, measured, table, all_samples):
 
 
 parser = job.options(__doc__)
-parser.set_defaults(layers=12, width=64, sequence=128, batch=2, topk=2, capacity=1.0, expert_width=32, compute_ms=9)
+parser.set_defaults(layers=6, moe_every=1, width=128, sequence=128, batch=2, topk=1,
+                    capacity=1.0, expert_width=32, compute_ms=36)
 parser.add_argument("--nets", default="Socket,fifo,lina", help="the first is what the others are compared with")
 parser.add_argument("--overlap", type=numbers(0, 1), default="1,0", help="values of overlap_comm")
-parser.add_argument("--buckets", type=numbers(1, 10**9), default="30000,100000,300000", help="values of reduce_bucket_size, in elements")
+parser.add_argument("--buckets", type=numbers(1, 10**9), default="75000,140000,280000", help="values of reduce_bucket_size, in elements")
 parser.add_argument("--rounds", type=int, choices=range(1, 10001), default=10, metavar="N", help="steps on each network")
 parser.add_argument("--output", default=os.devnull, help="OUTPUT.tsv and OUTPUT.samples.tsv")
 arguments = parser.parse_args()
