@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "collectives/error.h"
 
@@ -31,11 +32,10 @@ static bool path_beside(char *path, size_t room)
 static void *open_library(void)
 {
 	char path[PATH_MAX];
-	void *library = NULL;
+	bool beside = path_beside(path, sizeof(path)) && access(path, F_OK) == 0;
 
-	if (path_beside(path, sizeof(path)))
-		library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	return library != NULL ? library : dlopen(LINA_CUDA_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+	/* What is there and cannot be opened is what the error must say. */
+	return dlopen(beside ? path : LINA_CUDA_LIBRARY, RTLD_NOW | RTLD_LOCAL);
 }
 
 int lina_cuda_packing_get(const struct lina_cuda_packing **packing_p)
