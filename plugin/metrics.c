@@ -1,6 +1,7 @@
 #include "plugin/metrics.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stddef.h>
@@ -181,6 +182,20 @@ void lina_metrics_print(FILE *out, const struct lina_stats_view *view)
 		link_family_print(out, view, &link_families[i]);
 }
 
+/* In a folder that others may write to, a link of theirs under the draft's name leads nowhere: what
+ * is there goes away, or the draft is not made. */
+static FILE *draft_open(const char *draft)
+{
+	(void)unlink(draft);
+	int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return NULL;
+	FILE *out = fdopen(fd, "w");
+	if (!out)
+		(void)close(fd);
+	return out;
+}
+
 int lina_metrics_save(const char *path, const struct lina_stats_view *view)
 {
 	char draft[PATH_MAX];
@@ -188,7 +203,7 @@ int lina_metrics_save(const char *path, const struct lina_stats_view *view)
 	int n = snprintf(draft, sizeof(draft), "%s.%d.tmp", path, (int)getpid());
 	if (n < 0 || (size_t)n >= sizeof(draft))
 		return -ENAMETOOLONG;
-	FILE *out = fopen(draft, "we");
+	FILE *out = draft_open(draft);
 	if (!out)
 		return -errno;
 	lina_metrics_print(out, view);

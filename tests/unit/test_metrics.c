@@ -328,6 +328,37 @@ static void file_is_replaced_as_a_whole(void **state)
 	lina_stats_close(s);
 }
 
+static void link_in_the_way_is_not_followed(void **state)
+{
+	char directory[] = "/tmp/lina-metrics-XXXXXX", path[64], draft[96], other[64], text[8] = "";
+	struct lina_stats *s = stats_of_two_peers();
+	struct lina_stats_view view;
+	size_t bytes;
+
+	(void)state;
+	void *copy = lina_stats_copy(s, &bytes);
+	assert_int_equal(lina_stats_check(copy, bytes, &view), 0);
+	assert_non_null(mkdtemp(directory));
+	(void)snprintf(path, sizeof(path), "%s/lina.prom", directory);
+	(void)snprintf(draft, sizeof(draft), "%s.%d.tmp", path, (int)getpid());
+	(void)snprintf(other, sizeof(other), "%s/precious", directory);
+	FILE *precious = fopen(other, "w+");
+	assert_non_null(precious);
+	(void)fputs("kept", precious);
+	(void)fflush(precious);
+	assert_int_equal(symlink(other, draft), 0);
+	assert_int_equal(lina_metrics_save(path, &view), 0);
+	rewind(precious);
+	assert_int_equal(fread(text, 1, sizeof(text) - 1, precious), 4);
+	assert_string_equal(text, "kept");
+	(void)fclose(precious);
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(directory), 0);
+	free(copy);
+	lina_stats_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +367,7 @@ int main(void)
 		cmocka_unit_test(odd_names_are_escaped),
 		cmocka_unit_test(nothing_counted_is_well_formed_too),
 		cmocka_unit_test(file_is_replaced_as_a_whole),
+		cmocka_unit_test(link_in_the_way_is_not_followed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
