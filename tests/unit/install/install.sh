@@ -30,6 +30,8 @@ cat >"$work/expected" <<END
 ./opt/lina/share/man/man5/lina-placement.5
 ./opt/lina/share/man/man7/lina.7
 END
+# Its kernels are there where CUDA's compiler is.
+[ ! -e "$build/collectives/liblina-cuda.so.0" ] || echo "./opt/lina/$libdir/liblina-cuda.so.0" >>"$work/expected"
 # liblina is there where NCCL's header was.
 if [ -e "$build/collectives/liblina.so" ]; then
 	for file in cmake/liblina/liblina-config-version.cmake cmake/liblina/liblina-config.cmake \
