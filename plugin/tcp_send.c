@@ -51,8 +51,9 @@ int tcp_sender_create(const struct tcp_end *end, struct lina_conn **conn_p)
 		TAILQ_INIT(&s->moving[cls]);
 		lina_link_flow_init(end->link, LINA_DIR_SEND, (enum lina_class)cls, &s->flow[cls]);
 	}
-	lina_link_flow_peer(
-		&s->flow[LINA_CLASS_LATENCY], end->who, lina_placement_part(end->device));
+	if (end->config->hot_first)
+		lina_link_flow_peer(
+			&s->flow[LINA_CLASS_LATENCY], end->who, lina_placement_part(end->device));
 	s->conn.flow = s->flow;
 	s->conn.nflows = LINA_NCLASSES;
 	int err = tcp_conn_init(&s->conn, end);
@@ -249,7 +250,7 @@ static size_t latency_room(struct tcp_sender *s, const struct send_lane *lane, i
 	struct lina_link_flow *flow = &s->flow[LINA_CLASS_LATENCY];
 	uint64_t most = (uint64_t)s->conn.config->sndbuf_bytes;
 
-	if (!s->conn.config->hot_first || lane->request->cls != LINA_CLASS_LATENCY)
+	if (lane->request->cls != LINA_CLASS_LATENCY)
 		return SIZE_MAX;
 	uint32_t permille = lina_link_permille(flow);
 	if (permille >= EVEN_PERMILLE || !most)
