@@ -8,6 +8,7 @@
 #include "perf/a2a_padded.h"
 #include "perf/a2a_report.h"
 #include "perf/meeting.h"
+#include "perf/must_lina.h"
 #include "perf/options.h"
 
 #include "collectives/a2a_pack.h"
@@ -119,12 +120,6 @@ struct bench {
 	struct a2a_span *spans; /* this rank's, in the order in which they were measured */
 	size_t nspans;
 };
-
-static void must(int err, const char *what)
-{
-	if (err)
-		die("%s: %s: %s", what, strerror(-err), lina_last_error());
-}
 
 static struct lina_place place_for(const struct bench *b, int spare)
 {

@@ -8,6 +8,7 @@
 #include "collectives/lina_sparse.h"
 #include "collectives/place.h"
 #include "perf/meeting.h"
+#include "perf/must_lina.h"
 #include "perf/options.h"
 #include "perf/phases_report.h"
 #include "perf/phases_tokens.h"
@@ -103,12 +104,6 @@ struct bench {
 	struct phases_point *points;
 	size_t npoints;
 };
-
-static void must(int err, const char *what)
-{
-	if (err)
-		die("%s: %s: %s", what, strerror(-err), lina_last_error());
-}
 
 static struct lina_plan *even_plan(const struct bench *b, int spare)
 {

@@ -6,6 +6,7 @@
 #include "collectives/lina_sparse.h"
 #include "perf/job.h"
 #include "perf/meeting.h"
+#include "perf/must_lina.h"
 #include "perf/options.h"
 #include "perf/stats.h"
 #include "perf/wire.h"
@@ -89,12 +90,6 @@ struct bench {
 	struct meeting *meeting;
 	void **expert; /* [experts], all of them on every device */
 };
-
-static void must(int err, const char *what)
-{
-	if (err)
-		die("%s: %s: %s", what, strerror(-err), lina_last_error());
-}
 
 /* Expert e on device e modulo the devices, or all on device 0; the first `copied` on all devices
  * too. */
