@@ -293,70 +293,82 @@ static void nothing_counted_is_well_formed_too(void **state)
 
 /* --- the file --- */
 
-static void file_is_replaced_as_a_whole(void **state)
-{
-	char directory[] = "/tmp/lina-metrics-XXXXXX", path[64], text[1 << 16];
-	static struct parse p;
-	struct lina_stats *s = stats_of_two_peers();
+struct metrics_file {
+	struct lina_stats *stats;
+	void *copy;
 	struct lina_stats_view view;
+	char directory[32], path[64]; /* nothing is in the directory yet */
+};
+
+static void file_open(struct metrics_file *f)
+{
 	size_t bytes;
 
+	f->stats = stats_of_two_peers();
+	f->copy = lina_stats_copy(f->stats, &bytes);
+	assert_int_equal(lina_stats_check(f->copy, bytes, &f->view), 0);
+	(void)snprintf(f->directory, sizeof(f->directory), "/tmp/lina-metrics-XXXXXX");
+	assert_non_null(mkdtemp(f->directory));
+	(void)snprintf(f->path, sizeof(f->path), "%s/lina.prom", f->directory);
+}
+
+/* No draft is left. */
+static void file_close(struct metrics_file *f)
+{
+	assert_int_equal(unlink(f->path), 0);
+	assert_int_equal(rmdir(f->directory), 0);
+	free(f->copy);
+	lina_stats_close(f->stats);
+}
+
+static void file_is_replaced_as_a_whole(void **state)
+{
+	char text[1 << 16];
+	static struct parse p;
+	struct metrics_file f;
+
 	(void)state;
-	void *copy = lina_stats_copy(s, &bytes);
-	assert_int_equal(lina_stats_check(copy, bytes, &view), 0);
-	assert_non_null(mkdtemp(directory));
-	(void)snprintf(path, sizeof(path), "%s/lina.prom", directory);
-	FILE *old = fopen(path, "w");
+	file_open(&f);
+	FILE *old = fopen(f.path, "w");
 	assert_non_null(old);
 	(void)fputs("old\n", old);
 	(void)fflush(old);
-	assert_int_equal(lina_metrics_save(path, &view), 0);
+	assert_int_equal(lina_metrics_save(f.path, &f.view), 0);
 	/* Whoever has the old one open still reads the old one. */
 	assert_int_equal(ftell(old), 4);
 	(void)fclose(old);
-	FILE *new = fopen(path, "r");
+	FILE *new = fopen(f.path, "r");
 	assert_non_null(new);
 	size_t n = fread(text, 1, sizeof(text) - 1, new);
 	(void)fclose(new);
 	text[n] = '\0';
 	parse(&p, text);
 	assert_true(p.nsamples > 10);
-	(void)unlink(path);
-	assert_int_equal(rmdir(directory), 0); /* no draft is left */
-	assert_int_equal(lina_metrics_save(path, &view), -ENOENT);
-	free(copy);
-	lina_stats_close(s);
+	assert_int_equal(lina_metrics_save("/tmp/lina-metrics-nowhere/x", &f.view), -ENOENT);
+	file_close(&f);
 }
 
 static void link_in_the_way_is_not_followed(void **state)
 {
-	char directory[] = "/tmp/lina-metrics-XXXXXX", path[64], draft[96], other[64], text[8] = "";
-	struct lina_stats *s = stats_of_two_peers();
-	struct lina_stats_view view;
-	size_t bytes;
+	char draft[96], other[64], text[8] = "";
+	struct metrics_file f;
 
 	(void)state;
-	void *copy = lina_stats_copy(s, &bytes);
-	assert_int_equal(lina_stats_check(copy, bytes, &view), 0);
-	assert_non_null(mkdtemp(directory));
-	(void)snprintf(path, sizeof(path), "%s/lina.prom", directory);
-	(void)snprintf(draft, sizeof(draft), "%s.%d.tmp", path, (int)getpid());
-	(void)snprintf(other, sizeof(other), "%s/precious", directory);
+	file_open(&f);
+	(void)snprintf(draft, sizeof(draft), "%s.%d.tmp", f.path, (int)getpid());
+	(void)snprintf(other, sizeof(other), "%s/precious", f.directory);
 	FILE *precious = fopen(other, "w+");
 	assert_non_null(precious);
 	(void)fputs("kept", precious);
 	(void)fflush(precious);
 	assert_int_equal(symlink(other, draft), 0);
-	assert_int_equal(lina_metrics_save(path, &view), 0);
+	assert_int_equal(lina_metrics_save(f.path, &f.view), 0);
 	rewind(precious);
 	assert_int_equal(fread(text, 1, sizeof(text) - 1, precious), 4);
 	assert_string_equal(text, "kept");
 	(void)fclose(precious);
 	assert_int_equal(unlink(other), 0);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(directory), 0);
-	free(copy);
-	lina_stats_close(s);
+	file_close(&f);
 }
 
 int main(void)
