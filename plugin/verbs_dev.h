@@ -7,6 +7,7 @@
 #ifndef LINA_PLUGIN_VERBS_DEV_H
 #define LINA_PLUGIN_VERBS_DEV_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -89,6 +90,13 @@ void verbs_device_events(struct verbs_device *device, uint64_t now_ns);
 bool verbs_port_is_down(const struct verbs_port *port);
 /* Asks the device. */
 bool verbs_port_is_active(const struct verbs_port *port);
+
+/* A device that is at a limit (of memory that may be locked, of a cgroup) says -EAGAIN, which is
+ * everywhere else a request to call again: it becomes -ENOMEM once it has been logged. */
+static inline int verbs_final(int err)
+{
+	return err == -EAGAIN ? -ENOMEM : err;
+}
 
 /* What -err may mean when something cannot be made on device: its limits and this process's. */
 enum { VERBS_ERROR_BYTES = 320 };

@@ -69,7 +69,7 @@ static int reg_fail(const struct verbs_device *d, int err, const void *data, siz
 		strerror(-err),
 		limit ? "; memory that may be locked (ulimit -l, RLIMIT_MEMLOCK): " : "",
 		limit ? memlock_text(memlock) : "");
-	return err;
+	return verbs_final(err);
 }
 
 static int mr_make(struct verbs_device *d, const struct lina_mr_pages *pages, void *data,

@@ -96,7 +96,7 @@ static int info_use(struct setup *s)
 	struct verbs_info info;
 
 	int err = verbs_info_decode(s->bytes, &info);
-	return err ? err : verbs_conn_connect(s->conn, &info);
+	return err ? err : verbs_final(verbs_conn_connect(s->conn, &info));
 }
 
 static void setup_begin(struct setup *s, enum setup_state state)
@@ -217,7 +217,7 @@ int verbs_dial(struct lina_transport *t, int dev, const struct lina_wire_handle 
 static int sender_make(struct setup *s)
 {
 	setup_begin(s, SETUP_TELL_INFO);
-	int err = verbs_sender_create(s->transport, s->nic, &s->conn);
+	int err = verbs_final(verbs_sender_create(s->transport, s->nic, &s->conn));
 	if (!err)
 		info_write(s);
 	return err;
@@ -258,11 +258,11 @@ void verbs_dial_close(struct lina_dial *lina_dial)
 
 static int receiver_make(struct setup *s)
 {
-	int err = verbs_receiver_create(s->transport, s->nic, &s->conn);
+	int err = verbs_final(verbs_receiver_create(s->transport, s->nic, &s->conn));
 	if (!err)
 		err = info_use(s);
 	if (!err)
-		err = verbs_receiver_grant(s->conn, s->end.welcome.grant_bytes);
+		err = verbs_final(verbs_receiver_grant(s->conn, s->end.welcome.grant_bytes));
 	if (!err)
 		info_write(s);
 	return err;
