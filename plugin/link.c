@@ -7,28 +7,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "plugin/link_state.h"
 #include "plugin/log.h"
 #include "plugin/rest.h"
-#include "plugin/share.h"
-#include "plugin/watch.h"
-#include "priority/fit.h"
-#include "priority/rate.h"
-#include "priority/window.h"
 
 enum {
-	NAME_BYTES = 32,
-	CHUNK_MIN_BYTES = 8 << 10,
-	CHUNK_MAX_BYTES = 1 << 20,
-	OVERHEAD_PERMILLE = 20,
 	COST_SAMPLES = 256, /* that the cost is learned from */
-	UNKNOWN_COST_NS = 6000,
-	WINDOW_LEAST_US = 500,
-	WINDOW_MOST_US = 1000,
-	GRANT_US = 4000, /* a grant has a way to go before it is bulk */
-	RELAXED_US = 8000,
-	RELAXED_MIN_BYTES = 64 << 10,
-	UNKNOWN_BYTES_PER_S = 125000000,
-	HEAR_NS = 20000, /* between two looks at what other processes say */
+	HEAR_NS = 20000,    /* between two looks at what other processes say */
 };
 
 /* Compute between two all-to-alls takes longer than a gap; a thread that has its next step to post,
@@ -37,144 +22,11 @@ static const struct lina_peers_times peers_times = {
 	.gap_ns = 1000000, .stuck_ns = 20000000, .linger_ns = 2000000
 };
 
-struct lina_link_dir {
-	pthread_mutex_t lock;
-	struct lina_sched sched; /* Guarded by lock */
-	/* Of what this end sends. Guarded by lock. */
-	struct lina_rate rate;
-	struct lina_fit cost; /* of handing down a chunk */
-	struct lina_window window;
-	uint64_t below_bytes; /* of bulk flows with something queued: what others were last seen to
-			       * have below is old */
-	bool full;            /* the window was what last kept bulk back */
-	struct lina_watch_link watch; /* Guarded by lock */
-	struct lina_share *share;     /* with other processes; NULL: alone */
-	uint64_t heard_ns;            /* when they were last listened to. Guarded by lock */
-	uint32_t other_flows;         /* their bulk flows. Guarded by lock */
-	struct lina_link *link;
-};
-
-struct lina_link {
-	const struct lina_config *config;
-	char name[NAME_BYTES];
-	pthread_mutex_t lock;         /* of what follows, taken before those of dir */
-	_Atomic uint64_t bytes_per_s; /* 0: not known yet */
-	_Atomic unsigned said;        /* bounds whose first time has been logged */
-	struct lina_link_dir dir[LINA_NDIRS];
-	struct lina_peers
-		peers; /* that it sends latency traffic to. Guarded by the lock of its dir */
-};
-
 uint64_t lina_link_now_ns(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* --- what the link can carry --- */
-
-static uint64_t between(uint64_t least, uint64_t value, uint64_t most)
-{
-	if (value < least)
-		return least;
-	return value < most ? value : most;
-}
-
-static uint32_t byte_ps(uint64_t bytes_per_s)
-{
-	uint64_t ps = UINT64_C(1000000000000) / bytes_per_s;
-
-	return (uint32_t)between(1, ps, UINT32_MAX);
-}
-
-/* Of what the link carries in us microseconds; a rate that is not known is taken for 1 Gbit/s. */
-static uint64_t carried_bytes(const struct lina_link *link, uint64_t us)
-{
-	const uint64_t per_s = link->bytes_per_s;
-
-	return (per_s ? per_s : UNKNOWN_BYTES_PER_S) * us / 1000000;
-}
-
-/* The smallest chunk that spends no more than OVERHEAD_PERMILLE of its time on the link on what it
- * costs besides its bytes, a system call and what goes with it; but some must fit the window. */
-static uint64_t chunk_bytes(const struct lina_link *link, const struct lina_fit *cost)
-{
-	const uint64_t per_s = link->bytes_per_s;
-	struct lina_line line;
-
-	if (link->config->chunk_bytes)
-		return (uint64_t)link->config->chunk_bytes;
-	if (lina_fit_line(cost, &line))
-		line.alpha_ns = UNKNOWN_COST_NS;
-	line.alpha_ns *= 2; /* the other end has as much to do for it */
-	line.byte_ps = byte_ps(per_s ? per_s : UNKNOWN_BYTES_PER_S);
-	uint64_t most =
-		between(CHUNK_MIN_BYTES, carried_bytes(link, WINDOW_LEAST_US), CHUNK_MAX_BYTES);
-	return between(CHUNK_MIN_BYTES, lina_line_chunk_bytes(&line, OVERHEAD_PERMILLE), most);
-}
-
-static void window_bound(const struct lina_link *link, uint64_t chunk, struct lina_window *window)
-{
-	uint64_t least = carried_bytes(link, WINDOW_LEAST_US);
-	uint64_t most = carried_bytes(link, WINDOW_MOST_US);
-
-	least = least > chunk ? least : chunk;
-	if (link->config->window_bytes) /* the user's choice */
-		least = most = (uint64_t)link->config->window_bytes;
-	lina_window_bound(window, least, most);
-}
-
-static struct lina_sched_params params_of(
-	const struct lina_link *link, enum lina_dir dir, uint64_t chunk, uint64_t window)
-{
-	const struct lina_config *config = link->config;
-	const uint64_t per_s = link->bytes_per_s;
-	uint64_t relaxed = between(RELAXED_MIN_BYTES, carried_bytes(link, RELAXED_US), UINT32_MAX);
-
-	if (dir == LINA_DIR_RECV) {
-		relaxed = (uint64_t)config->grant_bytes;
-		window = between(4 * chunk, carried_bytes(link, GRANT_US), relaxed);
-	}
-	return (struct lina_sched_params){
-		.hold_max_ns = (uint64_t)config->hold_max_ms * 1000000u,
-		.linger_ns = (uint64_t)config->linger_us * 1000u,
-		.chunk_bytes = chunk,
-		.window_bytes = window,
-		.relax_ns = (uint64_t)config->relax_ms * 1000000u,
-		.relaxed_chunk_bytes = relaxed / 2,
-		.relaxed_window_bytes = relaxed,
-		.share_percent = (uint32_t)config->bulk_share_percent,
-		/* A quarter less than it takes: bulk that is released while the last latency work
-		 * is still with the kernel queues up behind it there. */
-		.byte_ps = per_s ? byte_ps(per_s + per_s / 4) : 0,
-	};
-}
-
-/* Chunk and window from what is known of the link. */
-static void tune(struct lina_link *link)
-{
-	struct lina_link_dir *send = &link->dir[LINA_DIR_SEND];
-
-	pthread_mutex_lock(&send->lock);
-	uint64_t chunk = chunk_bytes(link, &send->cost);
-	window_bound(link, chunk, &send->window);
-	uint64_t window = send->window.bytes;
-	pthread_mutex_unlock(&send->lock);
-	for (int i = 0; i < LINA_NDIRS; i++) {
-		struct lina_sched_params params = params_of(link, (enum lina_dir)i, chunk, window);
-		pthread_mutex_lock(&link->dir[i].lock);
-		lina_sched_tune(&link->dir[i].sched, &params);
-		pthread_mutex_unlock(&link->dir[i].lock);
-	}
-}
-
-static void rate_set(struct lina_link *link, uint64_t bytes_per_s)
-{
-	pthread_mutex_lock(&link->lock);
-	link->bytes_per_s = bytes_per_s;
-	tune(link);
-	pthread_mutex_unlock(&link->lock);
 }
 
 /* Whether it is worth new parameters. */
@@ -189,7 +41,7 @@ static bool differs(uint64_t a, uint64_t b)
 /* What cannot be shared is not: the link goes on alone, and share.h has said why. */
 static void share_open(struct lina_link_dir *dir, const char *name, enum lina_dir which)
 {
-	char text[NAME_BYTES + 8];
+	char text[LINA_LINK_NAME_BYTES + 8];
 
 	snprintf(text, sizeof(text), "%s-%s", name, which == LINA_DIR_SEND ? "send" : "recv");
 	if (!dir->link->config->share || lina_share_open(text, &dir->share))
@@ -242,14 +94,14 @@ int lina_link_open(const struct lina_config *config, const char *name, struct li
 	lina_window_init(&link->dir[LINA_DIR_SEND].window, UINT32_MAX);
 	lina_peers_init(&link->peers, &peers_times);
 	for (int i = 0; i < LINA_NDIRS; i++) {
-		struct lina_sched_params params = params_of(link, (enum lina_dir)i, 1, 1);
+		struct lina_sched_params params = lina_link_params(link, (enum lina_dir)i, 1, 1);
 		pthread_mutex_init(&link->dir[i].lock, NULL);
 		link->dir[i].link = link;
 		lina_sched_init(&link->dir[i].sched, &params);
 		lina_watch_link_open(&link->dir[i].watch, name, (enum lina_dir)i);
 		share_open(&link->dir[i], name, (enum lina_dir)i);
 	}
-	tune(link);
+	lina_link_tune(link);
 	*link_p = link;
 	return 0;
 }
@@ -436,7 +288,7 @@ uint64_t lina_link_ask(struct lina_link_flow *flow)
 	if (fired)
 		bounds_say(dir->link, fired);
 	if (wrong)
-		rate_set(dir->link, 0);
+		lina_link_rate_set(dir->link, 0);
 	return bytes;
 }
 
@@ -494,5 +346,5 @@ void lina_link_below(struct lina_link_flow *flow, uint64_t bytes)
 	uint64_t bytes_per_s = lina_rate_bytes_per_s(&dir->rate);
 	pthread_mutex_unlock(&dir->lock);
 	if (sends && differs(bytes_per_s, link->bytes_per_s))
-		rate_set(link, bytes_per_s);
+		lina_link_rate_set(link, bytes_per_s);
 }
