@@ -16,7 +16,7 @@
 enum {
 	STREAM_ROUNDS = 12,
 	CYCLES_WARM = 3, /* what NCCL and the runtime keep for good is there by then */
-	CYCLES = 50,
+	CYCLES = 20,
 	ABORT_LIMIT_S = 20, /* ncclCommAbort */
 	LOSS_LIMIT_S = 30   /* from the loss of a rank to an error of the others */
 };
