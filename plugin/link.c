@@ -16,12 +16,6 @@ enum {
 	HEAR_NS = 20000,    /* between two looks at what other processes say */
 };
 
-/* Compute between two all-to-alls takes longer than a gap; a thread that has its next step to post,
- * or a kernel that has room again, does not take as long as the others. */
-static const struct lina_peers_times peers_times = {
-	.gap_ns = 1000000, .stuck_ns = 20000000, .linger_ns = 2000000
-};
-
 uint64_t lina_link_now_ns(void)
 {
 	struct timespec t;
@@ -92,7 +86,7 @@ int lina_link_open(const struct lina_config *config, const char *name, struct li
 	strncpy(link->name, name, sizeof(link->name) - 1);
 	lina_fit_init(&link->dir[LINA_DIR_SEND].cost, COST_SAMPLES);
 	lina_window_init(&link->dir[LINA_DIR_SEND].window, UINT32_MAX);
-	lina_peers_init(&link->peers, &peers_times);
+	lina_hot_init(&link->hot, (uint64_t)config->sndbuf_bytes);
 	for (int i = 0; i < LINA_NDIRS; i++) {
 		struct lina_sched_params params = lina_link_params(link, (enum lina_dir)i, 1, 1);
 		pthread_mutex_init(&link->dir[i].lock, NULL);
@@ -109,6 +103,11 @@ int lina_link_open(const struct lina_config *config, const char *name, struct li
 const char *lina_link_name(const struct lina_link *link)
 {
 	return link->name;
+}
+
+struct lina_hot *lina_link_hot(struct lina_link *link)
+{
+	return &link->hot;
 }
 
 static void counts_log(const struct lina_link *link, enum lina_dir dir)
@@ -137,6 +136,7 @@ void lina_link_close(struct lina_link *link)
 		lina_share_close(link->dir[i].share);
 		pthread_mutex_destroy(&link->dir[i].lock);
 	}
+	lina_hot_destroy(&link->hot);
 	pthread_mutex_destroy(&link->lock);
 	free(link);
 }
@@ -150,32 +150,9 @@ void lina_link_flow_init(
 	struct lina_link *link, enum lina_dir dir, enum lina_class cls, struct lina_link_flow *flow)
 {
 	flow->dir = &link->dir[dir];
-	flow->peer = NULL;
+	flow->hot = (struct lina_hot_flow){ .hot = &link->hot };
 	flow->counted_bytes = 0;
 	lina_flow_init(&flow->flow, &flow->dir->sched, cls);
-}
-
-void lina_link_flow_peer(struct lina_link_flow *flow, uint64_t who, double part)
-{
-	struct lina_link *link = flow->dir->link;
-
-	pthread_mutex_lock(&flow->dir->lock);
-	flow->peer = lina_peers_find(&link->peers, who);
-	if (flow->peer && part > 0)
-		lina_peer_expect(&link->peers, flow->peer, part);
-	pthread_mutex_unlock(&flow->dir->lock);
-}
-
-uint32_t lina_link_permille(struct lina_link_flow *flow)
-{
-	uint64_t now_ns = lina_link_now_ns();
-
-	if (!flow->peer)
-		return LINA_PEERS_HOTTEST;
-	pthread_mutex_lock(&flow->dir->lock);
-	uint32_t permille = lina_peer_permille(&flow->dir->link->peers, flow->peer, now_ns);
-	pthread_mutex_unlock(&flow->dir->lock);
-	return permille;
 }
 
 /* After any change of a flow, with the lock held. */
@@ -192,8 +169,8 @@ static void recount(struct lina_link_flow *flow)
 void lina_link_drop(struct lina_link_flow *flow)
 {
 	pthread_mutex_lock(&flow->dir->lock);
-	if (flow->peer)
-		lina_peer_drop(&flow->dir->link->peers, flow->peer, flow->flow.queued_bytes);
+	if (flow->hot.peer)
+		lina_hot_drop(&flow->hot);
 	lina_flow_drop(&flow->flow);
 	recount(flow);
 	tell(flow->dir, flow->dir->sched.now_ns);
@@ -207,8 +184,8 @@ void lina_link_post(struct lina_link_flow *flow, uint64_t bytes)
 
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_post(&flow->flow, bytes, now_ns);
-	if (flow->peer)
-		lina_peer_post(&flow->dir->link->peers, flow->peer, bytes, now_ns);
+	if (flow->hot.peer)
+		lina_hot_post(&flow->hot, bytes, now_ns);
 	recount(flow);
 	tell(flow->dir, now_ns);
 	lina_watch_link(&flow->dir->watch, &flow->dir->sched, now_ns);
@@ -298,8 +275,8 @@ void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes)
 
 	pthread_mutex_lock(&flow->dir->lock);
 	lina_flow_sent(&flow->flow, bytes, now_ns);
-	if (flow->peer)
-		lina_peer_sent(&flow->dir->link->peers, flow->peer, bytes, now_ns);
+	if (flow->hot.peer)
+		lina_hot_sent(&flow->hot, bytes, now_ns);
 	recount(flow);
 	tell(flow->dir, now_ns);
 	/* Bulk wants for data or grants: what the link carries says nothing of what it could. */

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "plugin/config.h"
-#include "priority/peers.h"
+#include "plugin/hot.h"
 #include "priority/sched.h"
 
 struct lina_link;
@@ -22,14 +22,17 @@ struct lina_link_dir;
 struct lina_link_flow {
 	struct lina_flow flow;
 	struct lina_link_dir *dir;
-	struct lina_peer *peer; /* whom it sends to; NULL: not told apart */
-	uint64_t counted_bytes; /* of what is below, in the sum of the direction */
+	struct lina_hot_flow hot; /* of latency class and sending; its owner says who the peer is */
+	uint64_t counted_bytes;   /* of what is below, in the sum of the direction */
 };
 
 /* name: the interface's, for messages. config lives until close. -ENOMEM. */
 int lina_link_open(const struct lina_config *config, const char *name, struct lina_link **link_p);
 
 const char *lina_link_name(const struct lina_link *link);
+
+/* The peers of what it sends, for its transport to say what is below. */
+struct lina_hot *lina_link_hot(struct lina_link *link);
 
 /* After the last flow was dropped. Logs what the link did. NULL is allowed. */
 void lina_link_close(struct lina_link *link);
@@ -41,15 +44,6 @@ uint64_t lina_link_grant_bytes(const struct lina_link *link);
 
 void lina_link_flow_init(struct lina_link *link, enum lina_dir dir, enum lina_class cls,
 	struct lina_link_flow *flow);
-
-/* The flow, of latency class and sending, sends to the process `who`. part: of lina_peer_expect; 0:
- * not known. */
-void lina_link_flow_peer(struct lina_link_flow *flow, uint64_t who, double part);
-
-/* What part of a link's latency traffic goes to the flow's peer, in thousandths of that of the
- * hottest peer with something queued (priority/peers.h); LINA_PEERS_HOTTEST where nothing is known.
- */
-uint32_t lina_link_permille(struct lina_link_flow *flow);
 
 /* As their namesakes in priority/sched.h, at the present time. */
 void lina_link_drop(struct lina_link_flow *flow);

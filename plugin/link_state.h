@@ -37,8 +37,7 @@ struct lina_link {
 	_Atomic uint64_t bytes_per_s; /* 0: not known yet */
 	_Atomic unsigned said;        /* bounds whose first time has been logged */
 	struct lina_link_dir dir[LINA_NDIRS];
-	struct lina_peers
-		peers; /* that it sends latency traffic to. Guarded by the lock of its dir */
+	struct lina_hot hot; /* Its lock is taken after those of dir */
 };
 
 /* Of a direction of the link, with this chunk and, for what it sends, this window. */

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "plugin/log.h"
+#include "plugin/placement.h"
 #include "plugin/sock.h"
 #include "plugin/tcp_conn.h"
 
@@ -40,6 +41,12 @@ int tcp_conn_init(struct tcp_conn *conn, const struct tcp_end *end)
 	conn->nlanes = end->nlanes;
 	memcpy(conn->fd, end->fd, (size_t)end->nlanes * sizeof(*end->fd));
 	return 0;
+}
+
+void tcp_end_flow_peer(const struct tcp_end *end, struct lina_link_flow *flow)
+{
+	if (end->config->hot_first)
+		lina_hot_flow_peer(&flow->hot, end->who, lina_placement_part(end->device));
 }
 
 void tcp_conn_close_lanes(struct tcp_conn *conn)

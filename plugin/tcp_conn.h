@@ -40,6 +40,9 @@ struct tcp_end {
 /* Fills in conn and takes the sockets over, last and without fail after all that can. */
 int tcp_conn_init(struct tcp_conn *conn, const struct tcp_end *end);
 void tcp_conn_close_lanes(struct tcp_conn *conn);
+/* A latency flow of the end that dialled knows whom it sends to from now on, where that makes a
+ * difference (LINA_HOT_FIRST). */
+void tcp_end_flow_peer(const struct tcp_end *end, struct lina_link_flow *flow);
 /* The link expects nothing more of it. */
 void tcp_conn_flows_drop(struct tcp_conn *conn);
 

@@ -9,15 +9,12 @@
 #include <string.h>
 
 #include "plugin/log.h"
-#include "plugin/placement.h"
 #include "plugin/sock.h"
 #include "plugin/tcp_send.h"
 
 enum {
 	CHUNK_MAX_BYTES = 1 << 30,
 	LITTLE_BYTES = 4096,
-	EVEN_PERMILLE = 800,   /* peers that differ by less are treated alike */
-	COLD_BYTES = 32 << 10, /* with the kernel, that every lane may have */
 	DRAIN_MS = 250,
 	LOOK_IDLE_TESTS = 16, /* tests without progress between two looks for the peer's end */
 };
@@ -51,9 +48,7 @@ int tcp_sender_create(const struct tcp_end *end, struct lina_conn **conn_p)
 		TAILQ_INIT(&s->moving[cls]);
 		lina_link_flow_init(end->link, LINA_DIR_SEND, (enum lina_class)cls, &s->flow[cls]);
 	}
-	if (end->config->hot_first)
-		lina_link_flow_peer(
-			&s->flow[LINA_CLASS_LATENCY], end->who, lina_placement_part(end->device));
+	tcp_end_flow_peer(end, &s->flow[LINA_CLASS_LATENCY]);
 	s->conn.flow = s->flow;
 	s->conn.nflows = LINA_NCLASSES;
 	int err = tcp_conn_init(&s->conn, end);
@@ -242,24 +237,19 @@ static void lane_sent(struct tcp_sender *s, struct send_lane *lane, size_t n)
 		r->state = SEND_DONE;
 }
 
-/* How much more of a latency message a lane may hand down now. While a hotter peer has something to
- * send, a colder one has less with the kernel, by as much as it is sent less in all: where flows
- * share a queue each gets of the link what it has in it, and all end together. */
-static size_t latency_room(struct tcp_sender *s, const struct send_lane *lane, int fd)
+/* How much of what it has a lane may hand down now. While a hotter peer has something to send, a
+ * colder one has less with the kernel, by as much as it is sent less in all: where flows share a
+ * queue each gets of the link what it has in it, and all end together. */
+static size_t payload_bytes(struct tcp_sender *s, const struct send_lane *lane, int fd)
 {
 	struct lina_link_flow *flow = &s->flow[LINA_CLASS_LATENCY];
-	uint64_t most = (uint64_t)s->conn.config->sndbuf_bytes;
 
-	if (lane->request->cls != LINA_CLASS_LATENCY)
-		return SIZE_MAX;
-	uint32_t permille = lina_link_permille(flow);
-	if (permille >= EVEN_PERMILLE || !most)
-		return SIZE_MAX;
-	most = most * permille / LINA_PEERS_HOTTEST;
-	if (most < COLD_BYTES)
-		most = COLD_BYTES;
-	size_t unacked = lina_sock_unacked(fd);
-	return most > unacked ? (size_t)most - unacked : 0;
+	if (lane->request->cls != LINA_CLASS_LATENCY || !flow->hot.peer)
+		return lane->payload_left;
+	uint64_t most = lina_hot_most_bytes(&flow->hot, lina_link_now_ns());
+	if (most == UINT64_MAX)
+		return lane->payload_left;
+	return (size_t)lina_peers_may(most, lina_sock_unacked(fd), lane->payload_left);
 }
 
 /* Sends on one lane until it is full or there is nothing left to send. */
@@ -270,12 +260,12 @@ static int lane_push(struct tcp_sender *s, struct send_lane *lane, int fd)
 			lane_load(s, lane);
 		if (!lane->request)
 			return 0;
-		size_t room = latency_room(s, lane, fd);
-		if (room < lane->payload_left && room < COLD_BYTES / 4)
+		size_t bytes = payload_bytes(s, lane, fd);
+		if (!bytes && lane->payload_left)
 			return 0;
 		struct iovec iov[2] = {
 			{ lane->head + sizeof(lane->head) - lane->head_left, lane->head_left },
-			{ lane->payload, lane->payload_left < room ? lane->payload_left : room },
+			{ lane->payload, bytes },
 		};
 		ssize_t n = lina_sock_send(fd, iov, 2);
 		if (n == -EAGAIN) {

@@ -19,6 +19,11 @@
  * can. One that has something queued and has not moved for stuck_ns waits for something else than
  * the link and does not count until it moves.
  *
+ * What follows from it: while a hotter peer counts, a colder one has less below (with the kernel,
+ * or with a device), where nothing can be called back, in proportion, but LINA_PEERS_COLD_BYTES at
+ * the least, so that it goes on at any time. The hottest has as much there as it likes. Peers that
+ * differ by less than a fifth are treated alike.
+ *
  * Pure: time is an argument, nothing is allocated, no lock is taken (callers serialise). A call
  * takes O(log n) in the number of peers with something queued, and O(n) in all peers once in an
  * exchange.
@@ -32,6 +37,7 @@
 enum {
 	LINA_PEERS_MAX = 1024, /* of a link; further ones are not told apart */
 	LINA_PEERS_HOTTEST = 1000,
+	LINA_PEERS_COLD_BYTES = 32 << 10, /* below, that any peer may have */
 };
 
 struct lina_peers_times {
@@ -86,5 +92,15 @@ void lina_peer_drop(struct lina_peers *peers, struct lina_peer *peer, uint64_t b
  * 0 to LINA_PEERS_HOTTEST; the latter too where nobody counts or too little is known. */
 uint32_t lina_peer_permille(
 	struct lina_peers *peers, const struct lina_peer *peer, uint64_t now_ns);
+
+/* How much a sender may have below of what goes to the peer, where the hottest has use for
+ * hottest_bytes, > 0; UINT64_MAX: as much as it likes. */
+uint64_t lina_peer_most_bytes(struct lina_peers *peers, const struct lina_peer *peer,
+	uint64_t hottest_bytes, uint64_t now_ns);
+
+/* How much of left_bytes may go below now, where there are below_bytes and may be most_bytes; what
+ * is too little to be worth its while is nothing, unless it is all that is left. With nothing below
+ * it is never nothing. */
+uint64_t lina_peers_may(uint64_t most_bytes, uint64_t below_bytes, uint64_t left_bytes);
 
 #endif

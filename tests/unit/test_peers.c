@@ -168,6 +168,112 @@ static void no_more_peers_than_there_is_room_for(void **state)
 	assert_non_null(lina_peers_find(&peers, 5));
 }
 
+/* --- what may be below --- */
+
+static void has_less_below_in_proportion_but_always_some(void **state)
+{
+	struct lina_peer *hot = lina_peers_find(&peers, 7), *warm = lina_peers_find(&peers, 8);
+	struct lina_peer *cold = lina_peers_find(&peers, 9), *near = lina_peers_find(&peers, 10);
+	const uint64_t most = 1 << 20;
+
+	(void)state;
+	lina_peer_expect(&peers, hot, 0.4);
+	lina_peer_expect(&peers, near, 0.36);
+	lina_peer_expect(&peers, warm, 0.2);
+	lina_peer_expect(&peers, cold, 0.004);
+	assert_true(lina_peer_most_bytes(&peers, cold, most, now) == UINT64_MAX);
+	lina_peer_post(&peers, hot, 1, now);
+	assert_true(lina_peer_most_bytes(&peers, hot, most, now) == UINT64_MAX);
+	assert_true(lina_peer_most_bytes(&peers, near, most, now) == UINT64_MAX);
+	assert_in_range(lina_peer_most_bytes(&peers, warm, most, now), most / 2 - 1100, most / 2);
+	assert_int_equal(lina_peer_most_bytes(&peers, cold, most, now), LINA_PEERS_COLD_BYTES);
+}
+
+static void what_is_hardly_worth_it_does_not_go(void **state)
+{
+	const uint64_t most = LINA_PEERS_COLD_BYTES, worth = most / 4;
+
+	(void)state;
+	assert_int_equal(lina_peers_may(UINT64_MAX, 5 * most, 9 * most), 9 * most);
+	assert_int_equal(lina_peers_may(most, 0, 9 * most), most);
+	assert_int_equal(lina_peers_may(most, most - worth, 9 * most), worth);
+	assert_int_equal(lina_peers_may(most, most - worth + 1, 9 * most), 0);
+	assert_int_equal(lina_peers_may(most, most - worth + 1, worth - 1), worth - 1);
+	assert_int_equal(lina_peers_may(most, 2 * most, 1), 0);
+	assert_int_equal(lina_peers_may(most, 2 * most, 0), 0);
+}
+
+enum { NSENDERS = 8, SHARE_BYTES = 20000 };
+
+/* A link that serves at random what its senders have below, in packets; sender i has i + 1 parts.
+ */
+static struct {
+	struct lina_peer *peer;
+	uint64_t left, below;
+} sender[NSENDERS];
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t any(uint64_t below)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed % below;
+}
+
+static void sender_push(int i, uint64_t hottest)
+{
+	const uint64_t bound = hottest / 2; /* of what differs at all from the hottest: 8 and 4 */
+	uint64_t most = lina_peer_most_bytes(&peers, sender[i].peer, hottest, now);
+	uint64_t bytes = lina_peers_may(most, sender[i].below, sender[i].left);
+
+	if (!sender[i].below && sender[i].left)
+		assert_true(bytes > 0);
+	sender[i].left -= bytes;
+	sender[i].below += bytes;
+	if (i == NSENDERS - 1)
+		assert_int_equal(sender[i].left, 0);
+	else if (i < NSENDERS / 2 && sender[NSENDERS - 1].below)
+		assert_true(sender[i].below <= bound);
+}
+
+static void link_serve(void)
+{
+	int i = (int)any(NSENDERS);
+	uint64_t bytes = sender[i].below < 4096 ? sender[i].below : 4096;
+
+	if (!bytes)
+		return;
+	sender[i].below -= bytes;
+	lina_peer_sent(&peers, sender[i].peer, bytes, now);
+}
+
+/* In whatever order a link serves them: nobody starves, the hottest is never kept back, and as long
+ * as it has something the others have but their part below. */
+static void nobody_starves_and_the_hottest_never_waits(void **state)
+{
+	uint64_t left = 0;
+
+	(void)state;
+	for (int i = 0; i < NSENDERS; i++) {
+		uint64_t bytes = (uint64_t)(i + 1) * SHARE_BYTES * 10;
+		sender[i].peer = lina_peers_find(&peers, (uint64_t)i);
+		sender[i].left = bytes;
+		sender[i].below = 0;
+		lina_peer_expect(&peers, sender[i].peer, (i + 1) / 36.0);
+		left += bytes;
+	}
+	for (int i = 0; i < NSENDERS; i++)
+		lina_peer_post(&peers, sender[i].peer, sender[i].left, now);
+	for (uint64_t steps = 0; peers.queued_bytes; steps++) {
+		assert_true(steps < left);
+		sender_push(steps < NSENDERS ? NSENDERS - 1 - (int)steps : (int)any(NSENDERS),
+			256 << 10);
+		link_serve();
+	}
+}
+
 /* --- the twin: all exchanges from the first, and a look at every peer --- */
 
 enum { NPEERS = 9, NEXCHANGES = 1000, STEPS = 60000 };
@@ -253,16 +359,6 @@ static double twin_ratio(int i)
 	return twin.known[i] && most < least ? most / least : 1;
 }
 
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t any(uint64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed % below;
-}
-
 /* Some steps fill the queues, the next ones empty them. */
 static void step(struct lina_peer **peer, bool fills)
 {
@@ -322,6 +418,9 @@ int main(void)
 		cmocka_unit_test_setup(who_does_not_move_does_not_count, setup),
 		cmocka_unit_test_setup(a_time_that_goes_back_counts_as_the_latest, setup),
 		cmocka_unit_test_setup(no_more_peers_than_there_is_room_for, setup),
+		cmocka_unit_test_setup(has_less_below_in_proportion_but_always_some, setup),
+		cmocka_unit_test(what_is_hardly_worth_it_does_not_go),
+		cmocka_unit_test_setup(nobody_starves_and_the_hottest_never_waits, setup),
 		cmocka_unit_test_setup(does_as_its_twin, setup),
 	};
 
