@@ -36,8 +36,8 @@ enum { LINA_CONFIG_TEXT_BYTES = 256, LINA_HOT_FIRST_TABLE = 2 };
 	X(bulk_share_percent, "LINA_BULK_SHARE_PERCENT", 2, 0, 100, "percent",               \
 		"of the link, that bulk traffic keeps while it waits")                       \
 	X(hot_first, "LINA_HOT_FIRST", 2, 0, 2, "(off, on, with a table)",                   \
-		"TCP: whether latency traffic to a peer has the more of the link the more "  \
-		"of it there is, as learned; 2: where LINA_PLACEMENT names a table")         \
+		"whether latency traffic to a peer has the more of the link the more of it " \
+		"there is, as learned; 2: where LINA_PLACEMENT names a table")               \
 	X(linger_us, "LINA_LINGER_US", 200, 0, 1000000, "us",                                \
 		"how long bulk traffic waits for more after the last latency traffic")       \
 	X(stats, "LINA_STATS", 1, 0, 1, "(off, on)",                                         \

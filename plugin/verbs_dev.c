@@ -82,7 +82,13 @@ static int port_open(const struct lina_config *config, struct verbs_device *d, u
 	}
 	p->speed_mbps = port_mbps(&p->attr);
 	err = gid_find(config, p);
-	return err ? err : lina_link_open(config, p->name, &p->link);
+	if (!err)
+		err = lina_link_open(config, p->name, &p->link);
+	if (err)
+		return err;
+	lina_hot_completes(lina_link_hot(p->link), (uint64_t)p->speed_mbps,
+		(uint64_t)config->linger_us * 1000u);
+	return 0;
 }
 
 bool verbs_port_is_down(const struct verbs_port *port)

@@ -1,6 +1,7 @@
 /*
  * The sending end: what may move, and how it goes. On each rail all of the latency messages goes at
- * once, and of bulk a chunk at a time, as far as grant and link let it.
+ * once, but to a peer that others are hotter than a chunk at a time; and of bulk a chunk at a time,
+ * as far as grant and link let it.
  */
 #include "plugin/verbs_send.h"
 
@@ -11,6 +12,7 @@
 
 enum {
 	WRITE_MAX_BYTES = 8 << 20,        /* so that completions come now and then on any link */
+	HOT_WRITE_MAX_BYTES = 256 << 10,  /* the same, so that a hot peer is seen to move */
 	BULK_CHUNK_MAX_BYTES = 512 << 10, /* so that a report fits an immediate */
 	REPORT_MAX_BYTES = 256 << 10,
 	REPORT_PARTS = 8,          /* of a grant is worth an immediate */
@@ -168,7 +170,7 @@ static int chunk_post(struct verbs_sender *s, struct verbs_part *part, size_t n)
 	if (part->ended)
 		TAILQ_REMOVE(&s->rail[part->rail].moving[r->cls], part, link);
 	imm_choose(s, qp, part, n, whole, &w);
-	w.signal = part->ended || n == WRITE_MAX_BYTES || r->cls == LINA_CLASS_BULK;
+	w.signal = true;
 	return verbs_post(&s->conn, rail, r->cls, &w);
 }
 
@@ -182,6 +184,27 @@ static uint64_t below_bytes(const struct verbs_rail *rail)
 	return rail->qp[LINA_CLASS_LATENCY].below_bytes + rail->qp[LINA_CLASS_BULK].below_bytes;
 }
 
+/* Of n bytes of a latency message to a peer that is told apart from others, what may go now. A
+ * request that was posted cannot be called back: what a colder peer has not posted yet is behind
+ * all that the hot one has. */
+static uint64_t hot_bytes(struct verbs_rail *rail, uint64_t n)
+{
+	struct lina_hot_flow *flow = &rail->flow[LINA_CLASS_LATENCY].hot;
+
+	n = n < HOT_WRITE_MAX_BYTES ? n : HOT_WRITE_MAX_BYTES;
+	uint64_t most = lina_hot_most_bytes(flow, lina_link_now_ns());
+	return lina_peers_may(most, rail->qp[LINA_CLASS_LATENCY].below_bytes, n);
+}
+
+static uint64_t latency_bytes(struct verbs_rail *rail, const struct verbs_part *part)
+{
+	uint64_t n = part->until - part->at;
+
+	n = n < WRITE_MAX_BYTES ? n : WRITE_MAX_BYTES;
+	n = n < rail->port->attr.max_msg_sz ? n : rail->port->attr.max_msg_sz;
+	return rail->flow[LINA_CLASS_LATENCY].hot.peer ? hot_bytes(rail, n) : n;
+}
+
 static int latency_push(struct verbs_sender *s, int i)
 {
 	struct verbs_rail *rail = &s->conn.rail[i];
@@ -190,9 +213,9 @@ static int latency_push(struct verbs_sender *s, int i)
 
 	while ((part = TAILQ_FIRST(&s->rail[i].moving[LINA_CLASS_LATENCY])) &&
 		can_post(rail, LINA_CLASS_LATENCY)) {
-		uint64_t n = part->until - part->at;
-		n = n < WRITE_MAX_BYTES ? n : WRITE_MAX_BYTES;
-		n = n < rail->port->attr.max_msg_sz ? n : rail->port->attr.max_msg_sz;
+		uint64_t n = latency_bytes(rail, part);
+		if (!n && part->at < part->until)
+			return 0;
 		int err = begin(s, part, n);
 		if (!err && rail->state == VERBS_UP)
 			err = chunk_post(s, part, n);
@@ -286,8 +309,9 @@ static void piece_done(struct verbs_conn *c, struct verbs_rail *rail, struct ver
 {
 	struct verbs_part *part = piece->part;
 
-	(void)rail;
-	(void)qp;
+	if (qp->cls == LINA_CLASS_LATENCY && rail->flow[LINA_CLASS_LATENCY].hot.peer)
+		lina_hot_left(
+			&rail->flow[LINA_CLASS_LATENCY].hot, piece->bytes, lina_link_now_ns());
 	c->outages = 0;
 	if (!piece->has_imm || (piece->kind != VERBS_END && piece->kind != VERBS_WHOLE))
 		return;

@@ -242,6 +242,8 @@ int verbs_dial_step(struct lina_dial *lina_dial, struct lina_conn **conn_p)
 	if (err)
 		return err == -EAGAIN ? err : setup_fail(s, err);
 	verbs_sender_grant(s->conn, s->end.welcome.grant_bytes);
+	for (int i = 0; i < s->conn->nrails; i++)
+		tcp_end_flow_peer(&s->end, &s->conn->rail[i].flow[LINA_CLASS_LATENCY]);
 	return setup_finish(s, conn_p);
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const rails_classes[] = { "all=bulk", "all=latency" };
+const char *const rails_classes[] = { "all=bulk", "all=latency", "all=latency LINA_HOT_FIRST=1" };
 
 /* --- a connection over nrails devices --- */
 

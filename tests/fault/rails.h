@@ -23,9 +23,10 @@ enum {
 	WAIT_MS = 20000,
 };
 
-/* LINA_CLASSES by which all is of one class. */
+/* LINA_CLASSES by which all is of one class; beyond RAILS_NCLASSES, latency to a peer that is told
+ * apart. */
 extern const char *const rails_classes[];
-enum { RAILS_NCLASSES = 2 };
+enum { RAILS_NCLASSES = 2, RAILS_NWAYS = 3 };
 
 struct message {
 	size_t bytes;
