@@ -210,6 +210,15 @@ static int end_part(struct stage *stage, const struct lina_pipeline *pipeline)
 	return err ? err : lina_a2a_combine(stage->batch, stage->made, stage->out, pipeline->comm);
 }
 
+/* A part that is not combined gives its batch back, when what the experts do with it is over. */
+static void drop_part(struct stage *stage, const struct lina_pipeline *pipeline)
+{
+	if (stage->batch == NULL || !call_of(stage->batch)->open)
+		return;
+	(void)follow(pipeline->comm, pipeline->compute, stage->computed);
+	lina_a2a_release(stage->batch, pipeline->comm);
+}
+
 /* Part i is combined after part i + 1 was sent. */
 static int run_parts(struct lina_a2a *a2a, const struct lina_tokens *tokens, void *out,
 	const struct lina_pipeline *pipeline, struct stage *stage)
@@ -221,7 +230,11 @@ static int run_parts(struct lina_a2a *a2a, const struct lina_tokens *tokens, voi
 		if (!err && i > 0)
 			err = end_part(&stage[(i - 1) % 2], pipeline);
 	}
-	return err ? err : end_part(&stage[(pipeline->nparts - 1) % 2], pipeline);
+	if (!err)
+		err = end_part(&stage[(pipeline->nparts - 1) % 2], pipeline);
+	for (int i = 0; i < 2 && err; i++)
+		drop_part(&stage[i], pipeline);
+	return err;
 }
 
 int lina_a2a_pipeline(struct lina_a2a *a2a, const struct lina_tokens *tokens, void *out,

@@ -127,7 +127,8 @@ void lina_a2a_release(struct lina_batch *batch, cudaStream_t stream);
 /* Pipelined: the tokens in r equal parts, so that the experts work on one while the next is under
  * way; needs depth 2 or more, and the same r on all ranks. `experts` is called for each part with a
  * batch, and puts on the compute stream what turns batch->rows into *rows_p (its own memory, or
- * batch->rows); an error of it ends the call. Collective. lina-plan pipeline finds the best r. */
+ * batch->rows); an error of it, which must be one on all ranks, ends the call. After an error no
+ * batch of the call is in use. Collective. lina-plan pipeline finds the best r. */
 typedef int (*lina_experts_fn)(
 	void *arg, int part, struct lina_batch *batch, cudaStream_t compute, const void **rows_p);
 struct lina_pipeline {

@@ -139,6 +139,51 @@ static int part_experts(
 	return 0;
 }
 
+/* What ends a pipeline part way: an expert that does not exist, or the experts' own error, in part
+ * `at` of three. All batches come back. */
+struct broken {
+	struct routed *routed;
+	int fails_at;
+};
+
+static int broken_experts(
+	void *arg, int part, struct lina_batch *batch, cudaStream_t compute, const void **rows_p)
+{
+	struct broken *broken = arg;
+
+	return part == broken->fails_at
+		       ? -EDOM
+		       : part_experts(broken->routed, part, batch, compute, rows_p);
+}
+
+static void broken_pipeline(struct test *test, struct lina_a2a *a2a, cudaStream_t compute)
+{
+	struct routed routed;
+
+	routed_open(&routed, &test->job, 7 + (uint64_t)test->job.rank, &check_shape);
+	struct lina_tokens tokens = routed_tokens(&routed);
+	for (int at = 0; at < 3; at++) {
+		struct broken broken = { &routed, at };
+		struct lina_pipeline pipeline = { 3, broken_experts, &broken, test->stream,
+			compute };
+		int err = lina_a2a_pipeline(a2a, &tokens, routed.out, &pipeline);
+		if (err != -EDOM)
+			FAIL("experts that fail in part %d: %s", at, strerror(-err));
+		broken.fails_at = -1;
+		int32_t *choice = &routed.experts[(size_t)at * CHECK_TOKENS / 3 * 2],
+			right = *choice;
+		*choice = 8;
+		err = lina_a2a_pipeline(a2a, &tokens, routed.out, &pipeline);
+		if (err != -EINVAL)
+			FAIL("no expert in part %d: %s", at, strerror(-err));
+		*choice = right;
+		LINA(lina_a2a_pipeline(a2a, &tokens, routed.out, &pipeline));
+		CUDA(cudaStreamSynchronize(test->stream));
+		routed_compare(&routed, 0);
+	}
+	routed_close(&routed);
+}
+
 static void run_pipeline(struct test *test)
 {
 	struct lina_plan *plan = check_plan(test->job.nranks, 5);
@@ -160,6 +205,7 @@ static void run_pipeline(struct test *test)
 		routed_compare(&routed, 0);
 		routed_close(&routed);
 	}
+	broken_pipeline(test, a2a, compute);
 	lina_a2a_destroy(a2a);
 	lina_plan_destroy(plan);
 	CUDA(cudaStreamDestroy(compute));
