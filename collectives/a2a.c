@@ -6,6 +6,7 @@
 
 #include "collectives/element.h"
 #include "collectives/error.h"
+#include "collectives/wait.h"
 
 void lina_a2a_settings_default(struct lina_a2a_settings *settings_p)
 {
@@ -88,7 +89,8 @@ static int agree(struct lina_a2a *a2a, int err)
 		goto destroy_stream;
 	char *mine = buffer.at + (size_t)a2a->rank * sizeof(own);
 	memcpy(mine, &own, sizeof(own));
-	failed = lina_nccl(ncclAllGather(mine, buffer.at, sizeof(own), ncclInt8, a2a->comm, stream),
+	failed = lina_nccl_launched(a2a->comm,
+		ncclAllGather(mine, buffer.at, sizeof(own), ncclInt8, a2a->comm, stream),
 		"ncclAllGather");
 	if (!failed)
 		failed = lina_cuda(cudaEventRecord(event, stream), "cudaEventRecord");

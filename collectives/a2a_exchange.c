@@ -2,6 +2,7 @@
 
 #include "collectives/a2a.h"
 #include "collectives/error.h"
+#include "collectives/wait.h"
 
 struct lina_peer_bytes {
 	size_t bytes;
@@ -65,6 +66,6 @@ int lina_exchange(
 		for (int p = 0; p < nparts && !err; p++)
 			if (a2a->order[i].rank != a2a->rank)
 				err = send_recv(a2a, &part[p], a2a->order[i].rank, stream);
-	int end = lina_nccl(ncclGroupEnd(), "exchange of tokens");
+	int end = lina_nccl_launched(a2a->comm, ncclGroupEnd(), "exchange of tokens");
 	return err ? err : end;
 }

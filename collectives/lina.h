@@ -14,9 +14,10 @@
  *   -EIO        NCCL or CUDA reported an error, such as the loss of a rank: abort the communicator
  *
  * What is collective must be called by every rank of the communicator, in the same order as all
- * else on it, and nothing else may be given to the communicator meanwhile. Of one object, one
- * thread at a time. liblina is linked with neither NCCL nor CUDA: the program that made the
- * communicator is.
+ * else on it, and nothing else may be given to the communicator meanwhile. With one that does not
+ * block (ncclConfig_t), these functions wait until NCCL has put on the stream what they asked for.
+ * Of one object, one thread at a time. liblina is linked with neither NCCL nor CUDA: the program
+ * that made the communicator is.
  */
 #ifndef LINA_COLLECTIVES_LINA_H
 #define LINA_COLLECTIVES_LINA_H

@@ -235,7 +235,7 @@ int lina_spread_round(const struct lina_spread *spread, size_t first, void *cons
 						t->from, comm, stream),
 				"ncclRecv");
 	}
-	int end = lina_nccl(ncclGroupEnd(), "experts on their way");
+	int end = lina_nccl_launched(comm, ncclGroupEnd(), "experts on their way");
 	return err ? err : end;
 }
 
@@ -307,7 +307,7 @@ static int reverse_group(struct lina_sparse *sparse, size_t first, size_t end,
 				"ncclRecv");
 		}
 	}
-	int stop = lina_nccl(ncclGroupEnd(), "gradients on their way");
+	int stop = lina_nccl_launched(sparse->comm, ncclGroupEnd(), "gradients on their way");
 	return err ? err : stop;
 }
 

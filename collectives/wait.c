@@ -21,6 +21,20 @@ static void pause_a_little(long *pause_ns)
 	*pause_ns = *pause_ns * 5 / 4 < MOST_NS ? *pause_ns * 5 / 4 : MOST_NS;
 }
 
+int lina_nccl_launched(ncclComm_t comm, ncclResult_t result, const char *what)
+{
+	long pause_ns = 0;
+
+	while (result == ncclInProgress) {
+		int err = lina_nccl(ncclCommGetAsyncError(comm, &result), "ncclCommGetAsyncError");
+		if (err)
+			return err;
+		if (result == ncclInProgress)
+			pause_a_little(&pause_ns);
+	}
+	return lina_nccl(result, what);
+}
+
 int lina_wait_event(ncclComm_t comm, cudaEvent_t event)
 {
 	cudaError_t state;

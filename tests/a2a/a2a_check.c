@@ -227,8 +227,28 @@ static const struct scenario {
 	{ "killed-experts", run_killed_experts },
 };
 
+/* With --nonblocking its calls come back before anything is on the stream. */
+static void open_comm(struct test *test, bool nonblocking)
+{
+	ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+
+	config.blocking = !nonblocking;
+	NCCL(job_try_comm_config(&test->job, "a2a", &config, &test->comm));
+}
+
+static void close_comm(struct test *test)
+{
+	ncclResult_t state = ncclCommFinalize(test->comm);
+
+	while (state == ncclInProgress)
+		NCCL(ncclCommGetAsyncError(test->comm, &state));
+	NCCL(state);
+	NCCL(ncclCommDestroy(test->comm));
+}
+
 struct options {
 	struct test test;
+	bool nonblocking;
 	const struct scenario *scenario[8];
 	int nscenarios;
 };
@@ -243,6 +263,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return 0;
 	case 'n':
 		options->test.nworlds = atoi(text);
+		return 0;
+	case 'N':
+		options->nonblocking = true;
 		return 0;
 	case 'p':
 		if (strcmp(text, "host") != 0 && strcmp(text, "cuda") != 0)
@@ -269,6 +292,7 @@ int main(int argc, char **argv)
 {
 	const struct argp_option own[] = {
 		{ "worlds", 'n', "N", 0, "Random placements (default: 30)", 0 },
+		{ "nonblocking", 'N', 0, 0, "A communicator whose calls do not wait", 0 },
 		{ "packing", 'p', "WHO", 0, "host or cuda (default: host)", 0 },
 		{ "seed", 's', "N", 0, "Of what is random (default: 1)", 0 },
 		{ 0 },
@@ -281,13 +305,13 @@ int main(int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	job_start(&test->job);
-	test->comm = job_comm(&test->job, "a2a");
+	open_comm(test, options.nonblocking);
 	job_check_network(&test->job);
 	CUDA(cudaStreamCreateWithFlags(&test->stream, cudaStreamNonBlocking));
 	for (int i = 0; i < options.nscenarios; i++)
 		options.scenario[i]->run(test);
 	CUDA(cudaStreamDestroy(test->stream));
 	if (test->comm != NULL)
-		NCCL(ncclCommDestroy(test->comm));
+		close_comm(test);
 	return 0;
 }

@@ -218,6 +218,8 @@ ncclResult_t job_try_comm_config(
 		job_ask(job, what, &id, sizeof(id));
 	}
 	ncclResult_t result = ncclCommInitRankConfig(&comm, job->nranks, id, job->rank, config);
+	while (result == ncclInProgress) /* one that does not block */
+		NCCL(ncclCommGetAsyncError(comm, &result));
 	if (result == ncclSuccess)
 		*comm_p = comm;
 	return result;
