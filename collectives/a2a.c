@@ -143,8 +143,12 @@ static int open_arrays(struct lina_a2a *a2a)
 	a2a->next_ids = calloc(nranks, sizeof(*a2a->next_ids));
 	a2a->hello_leg = calloc(nranks, sizeof(*a2a->hello_leg));
 	a2a->order = lina_exchange_scratch(a2a->nranks);
-	if (!a2a->route || !a2a->call || !a2a->next_ids || !a2a->hello_leg || !a2a->order)
+	a2a->empty = calloc((size_t)a2a->nslots, sizeof(*a2a->empty));
+	if (!a2a->route || !a2a->call || !a2a->next_ids || !a2a->hello_leg || !a2a->order ||
+		!a2a->empty)
 		return lina_fail(-ENOMEM, "no memory for %d ranks", a2a->nranks);
+	for (int s = 0; s < a2a->nslots; s++)
+		a2a->empty[s] = LINA_SLOT_EMPTY;
 	for (size_t r = 0; r < nranks; r++)
 		a2a->hello_leg[r] = (struct lina_leg){ r * hello, hello, r * hello, hello };
 	for (int i = 0; i < a2a->settings.depth; i++) {
@@ -202,6 +206,7 @@ void lina_a2a_destroy(struct lina_a2a *a2a)
 		lina_call_close(&a2a->call[i]);
 	if (a2a->route != NULL)
 		lina_a2a_routes_forget(a2a, a2a->tables.current->shape.nlayers);
+	free(a2a->empty);
 	free(a2a->order);
 	free(a2a->hello_leg);
 	free(a2a->next_ids);

@@ -89,6 +89,7 @@ struct lina_a2a {
 	uint64_t *next_ids; /* [nranks] of the last exchange */
 	struct lina_leg *hello_leg;    /* [nranks] always the same */
 	struct lina_peer_bytes *order; /* [nranks] scratch of lina_exchange */
+	int *empty;                    /* [nslots] LINA_SLOT_EMPTY */
 	int failed;                    /* NCCL or CUDA has: nothing works any more */
 	bool stream_claimed;           /* a host function has found an error, the first; atomic */
 	int stream_err;                /* that error, once its text is there; atomic */

@@ -251,13 +251,17 @@ static struct lina_call *find_free(struct lina_a2a *a2a)
 static void show_batch(struct lina_call *call)
 {
 	const struct lina_a2a *a2a = call->a2a;
+	const struct lina_plan *plan = a2a->tables.current;
+	int layer = call->tokens.layer;
+	const int *expert = a2a->empty;
 
+	/* With a bound a wrong call comes here as well, and the stream is at work on it. */
+	if (layer >= 0 && layer < plan->shape.nlayers)
+		expert = lina_plan_experts(plan, layer) + (size_t)a2a->rank * (size_t)a2a->nslots;
 	call->batch = (struct lina_batch){
 		.rows = call->rows.at,
 		.nslots = a2a->nslots,
-		.expert = call->err ? NULL
-				    : lina_plan_experts(a2a->tables.current, call->tokens.layer) +
-					      (size_t)a2a->rank * (size_t)a2a->nslots,
+		.expert = expert,
 		.slot_begin = call->slot_begin,
 		.max_rows = call->rows.bytes / a2a->row_bytes,
 	};

@@ -103,7 +103,7 @@ struct lina_tokens {
 struct lina_batch {
 	void *rows;        /* [slot_begin[nslots]][hidden], for the stream from dispatch on */
 	int nslots;        /* slots of this device in the table */
-	const int *expert; /* [nslots] LINA_SLOT_EMPTY or the expert in it */
+	const int *expert; /* [nslots] LINA_SLOT_EMPTY or the expert in it; never NULL */
 	const uint32_t *slot_begin; /* [nslots + 1] rows of slot s: slot_begin[s] to slot_begin[s +
 				     * 1]. Host memory; with a bound it is written on the stream */
 	size_t max_rows;            /* that there is room for */

@@ -56,6 +56,28 @@ static void refuse_layer_and_size(struct test *test, struct lina_a2a *a2a)
 	routed_close(&routed);
 }
 
+/* Where nothing waits, a batch of no tokens comes, with the experts of a layer if there is one. */
+static void refuse_bound(struct test *test, struct lina_a2a *a2a, int layer)
+{
+	struct lina_batch *batch;
+	struct routed routed;
+
+	routed_open(&routed, &test->job, 4, &check_shape);
+	struct lina_tokens tokens = routed_tokens(&routed);
+	tokens.layer = layer;
+	routed.experts[0] = -1;
+	LINA(lina_a2a_dispatch(a2a, &tokens, test->stream, &batch));
+	for (int s = 0; s < batch->nslots; s++)
+		if (batch->expert == NULL ||
+			(batch->expert[s] != LINA_SLOT_EMPTY && (layer > 1 || layer < 0)))
+			FAIL("slot %d of layer %d has no expert to look at", s, layer);
+	LINA(lina_a2a_combine(batch, batch->rows, routed.out, test->stream));
+	CUDA(cudaStreamSynchronize(test->stream));
+	need_error("bound", lina_a2a_status(a2a), -EINVAL,
+		layer == 1 ? "expert -1 is not" : "is not from 0 to 1");
+	routed_close(&routed);
+}
+
 static void refuse_calls(struct test *test)
 {
 	struct lina_plan *plan = check_plan(test->job.nranks, 6);
@@ -70,6 +92,9 @@ static void refuse_calls(struct test *test)
 	s.dedup = true;
 	LINA(lina_a2a_create(test->comm, &s, &a2a));
 	refuse_expert(test, a2a, true);
+	for (int layer = -1; layer <= 2; layer++)
+		if (layer != 0)
+			refuse_bound(test, a2a, layer);
 	lina_a2a_destroy(a2a);
 	lina_plan_destroy(plan);
 }
