@@ -68,10 +68,11 @@ static void sum_up(void *arg)
 	const struct lina_a2a *a2a = call->a2a;
 	const struct lina_layout *layout = call->layout;
 	struct lina_terms terms = { layout->term_begin, layout->term_row, layout->term_weight };
+	size_t n = call->tokens.n, most = a2a->settings.max_tokens; /* more: that is the error */
 
 	lina_stage_begin(call, LINA_STAGE_SUM);
 	if (call->err)
-		lina_stage_zero(call, LINA_STAGE_SUM, call->out, call->tokens.n);
+		lina_stage_zero(call, LINA_STAGE_SUM, call->out, n < most ? n : most);
 	else if (a2a->element == LINA_ELEMENT_OTHER)
 		take_rows(call);
 	else

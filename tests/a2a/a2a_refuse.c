@@ -56,6 +56,23 @@ static void refuse_layer_and_size(struct test *test, struct lina_a2a *a2a)
 	routed_close(&routed);
 }
 
+/* More tokens than there is room for, also in what is noted of them for kernels. */
+static void refuse_many(struct test *test, struct lina_a2a *a2a)
+{
+	struct routed_shape shape = check_shape;
+	struct lina_batch *batch;
+	struct routed routed;
+
+	shape.n = (size_t)100 * CHECK_TOKENS;
+	routed_open(&routed, &test->job, 4, &shape);
+	struct lina_tokens tokens = routed_tokens(&routed);
+	LINA(lina_a2a_dispatch(a2a, &tokens, test->stream, &batch));
+	LINA(lina_a2a_combine(batch, batch->rows, routed.out, test->stream));
+	CUDA(cudaStreamSynchronize(test->stream));
+	need_error("bound", lina_a2a_status(a2a), -EINVAL, "6000 tokens with 2 choices");
+	routed_close(&routed);
+}
+
 /* Where nothing waits, a batch of no tokens comes, with the experts of a layer if there is one. */
 static void refuse_bound(struct test *test, struct lina_a2a *a2a, int layer)
 {
@@ -92,6 +109,7 @@ static void refuse_calls(struct test *test)
 	s.dedup = true;
 	LINA(lina_a2a_create(test->comm, &s, &a2a));
 	refuse_expert(test, a2a, true);
+	refuse_many(test, a2a);
 	for (int layer = -1; layer <= 2; layer++)
 		if (layer != 0)
 			refuse_bound(test, a2a, layer);
