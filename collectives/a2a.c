@@ -1,6 +1,7 @@
 #include "collectives/a2a.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,13 +16,17 @@ void lina_a2a_settings_default(struct lina_a2a_settings *settings_p)
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
+#define ROW_BYTES_MAX ((size_t)1 << 32)
+
 static int settings_check(const struct lina_a2a_settings *s)
 {
 	enum lina_element element;
+	size_t each = lina_type_bytes(s->type, &element);
 
-	if (s->hidden < 1 || lina_type_bytes(s->type, &element) == 0)
-		return lina_fail(-EINVAL, "%zu elements of NCCL's type %d make no token", s->hidden,
-			(int)s->type);
+	if (s->hidden < 1 || each == 0 || s->hidden >= ROW_BYTES_MAX / each)
+		return lina_fail(-EINVAL,
+			"%zu elements of NCCL's type %d make no token of less than 4 GiB",
+			s->hidden, (int)s->type);
 	if (s->max_tokens < 1 || s->max_choices < 1 ||
 		s->max_tokens >= UINT32_MAX / (size_t)s->max_choices)
 		return lina_fail(-EINVAL,
@@ -31,6 +36,26 @@ static int settings_check(const struct lina_a2a_settings *s)
 		return lina_fail(-EINVAL, "depth %d is not from 1 to %d", s->depth, LINA_DEPTH_MAX);
 	if (s->packing != LINA_PACKING_HOST && s->packing != LINA_PACKING_CUDA)
 		return lina_fail(-EINVAL, "there is no packing %d", (int)s->packing);
+	return 0;
+}
+
+/* Rows are counted in 32 bits, all that may come as well. */
+static int bound_check(const struct lina_a2a *a2a)
+{
+	const struct lina_a2a_settings *s = &a2a->settings;
+	size_t nrows = (size_t)a2a->nranks * s->bound, npairs = nrows * (size_t)s->max_choices;
+	size_t pair = sizeof(struct lina_pair),
+	       most = a2a->row_bytes > pair ? a2a->row_bytes : pair;
+
+	if (nrows > UINT32_MAX)
+		return lina_fail(-EINVAL,
+			"a bound of %" PRIu32 " rows from each of %d ranks: not below 2^32 in all",
+			s->bound, a2a->nranks);
+	if (npairs > SIZE_MAX / most)
+		return lina_fail(-EINVAL,
+			"a bound of %" PRIu32
+			" rows and max_choices %d: no memory has room for all that may come",
+			s->bound, s->max_choices);
 	return 0;
 }
 
@@ -176,8 +201,10 @@ int lina_a2a_create(
 		err = lina_cuda_packing_get(&a2a->cuda);
 	if (!err) {
 		a2a->row_bytes = settings->hidden * lina_type_bytes(settings->type, &a2a->element);
-		err = open_tables(a2a, settings);
+		err = bound_check(a2a);
 	}
+	if (!err)
+		err = open_tables(a2a, settings);
 	if (!err)
 		err = open_arrays(a2a);
 	err = agree(a2a, err);

@@ -55,12 +55,12 @@ struct lina_a2a_settings {
 	const char *table_path;
 	const struct lina_plan *plan;
 
-	size_t hidden;       /* elements of a token */
+	size_t hidden;       /* elements of a token, which is below 4 GiB */
 	ncclDataType_t type; /* of an element: dispatch takes any. Combine adds up float16, bfloat16
 			      * and float32 in float32 and float64 in float64, rounded once (without
 			      * duplicates: once on each device); others it returns, where a token
 			      * has one choice and no weights */
-	size_t max_tokens;   /* of a rank in one call */
+	size_t max_tokens;   /* of a rank in one call; times max_choices below 2^32 - 1 */
 	int max_choices;     /* k: experts of a token */
 	int depth;           /* batches in use at once, 1 to 16 */
 	bool dedup; /* send a token once to a device that has several of its experts. Their results
@@ -70,7 +70,8 @@ struct lina_a2a_settings {
 	uint32_t bound; /* rows that a rank may send to one other. 0: any number, and dispatch waits
 			 * on the host until the counts are there. Else dispatch waits for no more
 			 * than the end of the batch whose place it takes, that many rows are always
-			 * sent, and more are an error of the call (lina_a2a_status) */
+			 * sent, and more are an error of the call (lina_a2a_status). Times the
+			 * number of ranks below 2^32 */
 	enum lina_packing packing;
 };
 

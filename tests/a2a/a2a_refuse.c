@@ -163,6 +163,33 @@ static void refuse_placements(struct test *test)
 	lina_plan_destroy(large);
 }
 
+/* Sizes whose products a program cannot count. */
+static void refuse_sizes(struct test *test)
+{
+	struct lina_plan *plan = check_plan(test->job.nranks, 7);
+	const struct lina_a2a_settings right = check_settings(plan, 64, ncclFloat32, 2);
+	const size_t hidden[] = { 0, (size_t)1 << 30, SIZE_MAX / 4 + 1, SIZE_MAX / 4 + 2,
+		SIZE_MAX };
+	struct lina_a2a_settings s;
+
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(*hidden); i++) {
+		s = right;
+		s.hidden = hidden[i];
+		need_refusal(test, &s, -EINVAL, "make no token");
+	}
+	s = right;
+	s.bound = UINT32_MAX;
+	if (test->job.nranks > 1)
+		need_refusal(test, &s, -EINVAL, "a bound of 4294967295 rows");
+	s = right;
+	s.hidden = (size_t)1 << 29;
+	s.bound = UINT32_MAX / (uint32_t)test->job.nranks;
+	s.max_tokens = 1;
+	s.max_choices = INT32_MAX;
+	need_refusal(test, &s, -EINVAL, "choices");
+	lina_plan_destroy(plan);
+}
+
 /* Types that there are no sums of: dispatch takes them, combine says so. */
 static void refuse_sums(struct test *test)
 {
@@ -209,6 +236,7 @@ void run_refuse(struct test *test)
 		refuse_packing(test);
 	refuse_placements(test);
 	refuse_calls(test);
+	refuse_sizes(test);
 	refuse_sums(test);
 	printf("all was refused that must be\n");
 }
