@@ -11,7 +11,8 @@
  *   -ENOMEM     no memory
  *   -ENOTSUP    not for this element type, or not for memory of this kind
  *   -ECANCELED  another rank refused the call; nothing was sent, and all ranks return an error
- *   -EIO        NCCL or CUDA reported an error, such as the loss of a rank: abort the communicator
+ *   -EIO        NCCL or CUDA reported an error, such as the loss of a rank: abort the communicator,
+ *               synchronize the streams, then destroy the object
  *
  * What is collective must be called by every rank of the communicator, in the same order as all
  * else on it, and nothing else may be given to the communicator meanwhile. With one that does not
@@ -82,11 +83,13 @@ struct lina_a2a;
 
 /* Collective. Checks that all ranks have the same placement and sizes. -EINVAL also: the table has
  * not as many devices as the communicator ranks, or cannot be read (the error has line and column).
- * The communicator must outlive the object. */
+ * The communicator must outlive the object, but for one that has failed (lina_a2a_destroy). */
 int lina_a2a_create(
 	ncclComm_t comm, const struct lina_a2a_settings *settings, struct lina_a2a **a2a_p);
 
-/* Waits for what it has on streams, unless the communicator has failed. NULL is allowed. */
+/* Waits for what it has on streams, unless the communicator has failed: then abort it and
+ * synchronize the streams first, since what is on them uses the object's memory. NULL is allowed.
+ */
 void lina_a2a_destroy(struct lina_a2a *a2a);
 
 /* What a rank sends in one call. The arrays belong to the caller and stay as they are until the
