@@ -46,7 +46,8 @@ enum { LINA_CONFIG_TEXT_BYTES = 256, LINA_HOT_FIRST_TABLE = 2 };
 		"whether processes of one host and user tell each other, through shared "    \
 		"memory, what they have to do on a link they share")                         \
 	X(connect_timeout_ms, "LINA_CONNECT_TIMEOUT_MS", 30000, 100, 3600000, "ms",          \
-		"how long a connection may take from the first call until both ends agree")  \
+		"how long it may take to reach the peer's host and its listener, and for "   \
+		"both ends to agree; a peer that is there and comes late is waited for")     \
 	X(merge, "LINA_MERGE", 0, 0, 1, "(off, on)",                                         \
 		"RDMA: make the chosen ports, at most 4, rails of one device; off: as NCCL " \
 		"merges them")                                                               \

@@ -30,13 +30,22 @@ struct tcp_dial {
 	const struct lina_config *config;
 	union lina_addr from, to;
 	struct lina_wire_hello hello; /* but for its lane */
-	uint64_t deadline_ns;
+	uint64_t deadline_ns;         /* of lanes that the listener's host has not let in */
 	uint64_t who;
 	int32_t device;
 	struct lina_link *link;
 	struct lina_wire_welcome welcome; /* the last one */
 	struct dial_lane lane[LINA_LANES_MAX];
 };
+
+/* The listener was there until now, for longer than the time to reach it: that begins again. */
+static void time_again(struct tcp_dial *dial)
+{
+	uint64_t now_ns = tcp_now_ns();
+
+	if (now_ns >= dial->deadline_ns)
+		dial->deadline_ns = now_ns + (uint64_t)dial->config->connect_timeout_ms * 1000000u;
+}
 
 /* A step moves its lane to the next state and returns 0, or -EAGAIN, or why the lane failed. */
 typedef int lane_step(struct tcp_dial *dial, struct dial_lane *lane);
@@ -53,10 +62,13 @@ static int step_start(struct tcp_dial *dial, struct dial_lane *lane)
 	return 0;
 }
 
+/* From here on it may have to wait for long, and would not hear that the listener's host is gone.
+ */
 static int step_dial(struct tcp_dial *dial, struct dial_lane *lane)
 {
-	(void)dial;
 	int err = lina_sock_dialed(lane->fd);
+	if (!err)
+		err = lina_sock_keepalive(lane->fd, dial->config->peer_timeout_ms);
 	if (!err)
 		lane->state = LANE_HELLO;
 	return err;
@@ -89,6 +101,8 @@ static int step_welcome(struct tcp_dial *dial, struct dial_lane *lane)
 	ssize_t n = lina_sock_recv(lane->fd, &rest, 1);
 	if (n < 0)
 		return (int)n;
+	if (!lane->moved)
+		time_again(dial);
 	lane->moved += (size_t)n;
 	if (lane->moved < sizeof(lane->welcome))
 		return -EAGAIN;
@@ -140,6 +154,8 @@ static int lane_run(struct tcp_dial *dial, struct dial_lane *lane)
 			return dial_fail(dial, lane, err);
 		if (!err)
 			continue;
+		if (lane->state == LANE_WELCOME)
+			time_again(dial);
 		lina_sock_close(lane->fd);
 		lane->fd = -1;
 		lane->err = err;
@@ -147,6 +163,14 @@ static int lane_run(struct tcp_dial *dial, struct dial_lane *lane)
 		lane->state = LANE_START;
 	}
 	return 0;
+}
+
+/* Whether the listener's host has let the lane in and its program has not come to it. It comes when
+ * NCCL accepts, which is when all of its own neighbours are there: any rank may be late by minutes,
+ * and NCCL's transports wait too. */
+static bool lane_is_in(const struct dial_lane *lane)
+{
+	return lane->state == LANE_WELCOME && !lane->moved;
 }
 
 static int timeout_check(const struct tcp_dial *dial, const struct dial_lane *lane)
@@ -241,17 +265,21 @@ static void dial_finish(struct tcp_dial *dial, struct tcp_end *end_p)
 int tcp_meet_step(struct lina_dial *lina_dial, struct tcp_end *end_p)
 {
 	struct tcp_dial *dial = (struct tcp_dial *)lina_dial;
-	const struct dial_lane *behind = NULL;
+	const struct dial_lane *out = NULL;
+	bool waits = false;
 
 	for (int i = 0; i < dial->hello.nlanes; i++) {
 		int err = lane_run(dial, &dial->lane[i]);
-		if (err == -EAGAIN)
-			behind = &dial->lane[i];
-		else if (err)
+		if (err && err != -EAGAIN)
 			return err;
+		waits |= err != 0;
+		if (err && !lane_is_in(&dial->lane[i]))
+			out = &dial->lane[i];
 	}
-	if (behind)
-		return timeout_check(dial, behind);
+	if (out)
+		return timeout_check(dial, out);
+	if (waits)
+		return -EAGAIN;
 	dial_finish(dial, end_p);
 	return 0;
 }

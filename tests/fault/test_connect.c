@@ -1,5 +1,5 @@
-/* What a connector meets: bad handles, and listeners that are gone, silent, or none. None holds it
- * for longer than LINA_CONNECT_TIMEOUT_MS. */
+/* What a connector meets: bad handles, and listeners that are gone, late, or none. None holds it
+ * for longer than LINA_CONNECT_TIMEOUT_MS but one whose kernel has let it in. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,14 +89,44 @@ static void listener_that_is_gone_is_not_waited_for(void **state)
 	connect_runs_out(door.handle, "Connection refused"); /* the handle may be tried again */
 }
 
-static void listener_that_says_nothing_is_not_waited_for(void **state)
+/* A listener that nobody serves yet, and a connector that waits for it for longer than the knob. */
+static int wait_for_late_listener(void *evil_handle)
+{
+	struct lina_conn *conn;
+	int listen_fd = evil_listen(evil_handle); /* the kernel accepts, nobody reads */
+
+	log_forget();
+	assert_int_equal(connect_within(door.net, evil_handle, 2 * SHORT_MS, &conn), -EAGAIN);
+	assert_int_equal(log_warnings(), 0);
+	return listen_fd;
+}
+
+/* A rank comes to its accept when NCCL lets it, which is when all its neighbours are there. */
+static void listener_that_is_late_is_waited_for(void **state)
+{
+	uint8_t evil_handle[LINA_HANDLE_BYTES];
+	struct lina_wire_hello hello;
+	struct lina_conn *conn;
+
+	(void)state;
+	int listen_fd = wait_for_late_listener(evil_handle);
+	int fd = evil_accept(listen_fd, &hello);
+	evil_welcome(fd, hello.conn_id, 0);
+	assert_int_equal(connect_within(door.net, evil_handle, LIMIT_MS, &conn), 0);
+	assert_int_equal(lina_net_close_send(conn), 0);
+	assert_int_equal(log_warnings(), 0);
+	(void)close(fd);
+	(void)close(listen_fd);
+}
+
+/* The time runs from when it was lost. */
+static void late_listener_that_ends_is_not_waited_for(void **state)
 {
 	uint8_t evil_handle[LINA_HANDLE_BYTES];
 
 	(void)state;
-	int listen_fd = evil_listen(evil_handle); /* the kernel accepts, nobody reads */
-	connect_runs_out(evil_handle, "waiting to be let in");
-	(void)close(listen_fd);
+	(void)close(wait_for_late_listener(evil_handle));
+	connect_runs_out(evil_handle, "Connection refused");
 }
 
 /* Dials, answers with bytes, and returns what connect says then. */
@@ -182,7 +212,8 @@ int main(void)
 		CASE(bad_handles_are_refused_at_once),
 		CASE(ticket_of_another_context_is_refused),
 		SHORT_CASE(listener_that_is_gone_is_not_waited_for),
-		SHORT_CASE(listener_that_says_nothing_is_not_waited_for),
+		SHORT_CASE(listener_that_is_late_is_waited_for),
+		SHORT_CASE(late_listener_that_ends_is_not_waited_for),
 		CASE(listener_that_answers_nonsense_is_refused),
 		SHORT_CASE(listener_that_does_not_finish_is_not_waited_for),
 		CASE(listener_that_closes_is_dialed_again),

@@ -72,6 +72,8 @@ static int run_accept(struct run *run)
 	run->recv = UNTOUCHED(lina_conn);
 	int err = checked(lina_net_accept(run->listener, &run->recv), run->recv, "accept");
 	run->accepted = !err && run->recv;
+	if (run->accepted) /* as NCCL does */
+		assert_int_equal(lina_net_close_listen(run->listener), 0);
 	return err;
 }
 
