@@ -120,22 +120,27 @@ int lina_sock_accept(int listen_fd, int *fd_p, union lina_addr *from_p)
 	return 0;
 }
 
-int lina_sock_dial(const union lina_addr *from, const union lina_addr *to, int *fd_p)
+/* The port is chosen at connect, when the peer is known: thousands of connections to different
+ * peers may share one. */
+static int bind_to(int fd, const union lina_addr *from)
 {
 	union lina_addr local = *from;
 
+	port_set(&local, 0);
+	int err = option_set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	if (!err && bind(fd, &local.sa, addr_size(&local)))
+		err = -errno;
+	return err;
+}
+
+int lina_sock_dial(const union lina_addr *from, const union lina_addr *to, int *fd_p)
+{
 	int fd = socket_open(to->sa.sa_family);
 	if (fd < 0)
 		return fd;
-	port_set(&local, 0);
 	int err = option_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	/* The port is chosen at connect, when the peer is known: thousands of connections to
-	 * different peers may share one. */
-	if (!err)
-		err = option_set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-	if (!err && local.sa.sa_family == to->sa.sa_family &&
-		bind(fd, &local.sa, addr_size(&local)))
-		err = -errno;
+	if (!err && from)
+		err = bind_to(fd, from);
 	if (!err && connect(fd, &to->sa, addr_size(to)) && errno != EINPROGRESS)
 		err = -errno;
 	if (err) {

@@ -28,7 +28,8 @@ int lina_sock_listen(const union lina_addr *addr, int *fd_p, union lina_addr *bo
 /* from_p: who it is; known here even if he has left again. -EAGAIN: nobody is waiting. */
 int lina_sock_accept(int listen_fd, int *fd_p, union lina_addr *from_p);
 
-/* Begins to connect from the interface of from (its port is not used) to to. */
+/* Begins to connect to to, from the address of from (its port is not used); NULL: from the one that
+ * the kernel chooses. */
 int lina_sock_dial(const union lina_addr *from, const union lina_addr *to, int *fd_p);
 
 /* 0: connected; -EAGAIN: not yet; else why not. */

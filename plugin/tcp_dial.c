@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "plugin/log.h"
+#include "plugin/route.h"
 #include "plugin/sock.h"
 #include "plugin/tcp_meet.h"
 
@@ -28,7 +29,8 @@ struct dial_lane {
 struct tcp_dial {
 	struct lina_dial base;
 	const struct lina_config *config;
-	union lina_addr from, to;
+	union lina_addr from, to;     /* from: of the device */
+	bool binds;                   /* to from, or has a source that the kernel chooses */
 	struct lina_wire_hello hello; /* but for its lane */
 	uint64_t deadline_ns;         /* of lanes that the listener's host has not let in */
 	uint64_t who;
@@ -54,7 +56,7 @@ static int step_start(struct tcp_dial *dial, struct dial_lane *lane)
 {
 	if (tcp_now_ns() < lane->start_ns)
 		return -EAGAIN;
-	int err = lina_sock_dial(&dial->from, &dial->to, &lane->fd);
+	int err = lina_sock_dial(dial->binds ? &dial->from : NULL, &dial->to, &lane->fd);
 	if (err)
 		return err;
 	lane->moved = 0;
@@ -189,11 +191,15 @@ static int timeout_check(const struct tcp_dial *dial, const struct dial_lane *la
 
 /* A link-local address is on the link of the device that dials, whatever number the listener's host
  * gives that link. */
-static void scope_set(struct tcp_dial *dial)
+static void way_choose(struct tcp_dial *dial)
 {
-	if (dial->to.sa.sa_family == AF_INET6 && dial->from.sa.sa_family == AF_INET6 &&
-		IN6_IS_ADDR_LINKLOCAL(&dial->to.in6.sin6_addr))
+	bool link_local = dial->to.sa.sa_family == AF_INET6 &&
+			  dial->from.sa.sa_family == AF_INET6 &&
+			  IN6_IS_ADDR_LINKLOCAL(&dial->to.in6.sin6_addr);
+
+	if (link_local)
 		dial->to.in6.sin6_scope_id = dial->from.in6.sin6_scope_id;
+	dial->binds = link_local || lina_route_is_by_source(&dial->from, &dial->to);
 }
 
 /* Both ends of a connection need the same transport; one of the hosts may have fallen back. */
@@ -230,7 +236,7 @@ int tcp_meet_dial(const struct tcp_meet *meet, const struct lina_wire_handle *ha
 	dial->to = handle->addr;
 	dial->who = handle->who;
 	dial->device = handle->device;
-	scope_set(dial);
+	way_choose(dial);
 	dial->hello.nlanes = (uint8_t)meet->nlanes;
 	memcpy(dial->hello.secret, handle->secret, sizeof(handle->secret));
 	dial->deadline_ns = tcp_now_ns() + (uint64_t)config->connect_timeout_ms * 1000000u;
