@@ -79,8 +79,8 @@ int verbs_conn_open(struct verbs_conn *c, struct lina_transport *transport,
 	c->verbs = transport->hcas.verbs;
 	c->sock.config = transport->config;
 	c->doing = dir == LINA_DIR_SEND ? "sending to" : "receiving from";
-	if (dir == LINA_DIR_SEND) /* the receiver writes to it */
-		access |= IBV_ACCESS_REMOTE_WRITE;
+	if (dir == LINA_DIR_SEND) /* the receiver writes to it, and reads some of it */
+		access |= IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
 	c->sock.flow = c->flow;
 	int err = control_make(c);
 	if (err)
@@ -200,46 +200,30 @@ int verbs_first_up(const struct verbs_conn *c)
 
 /* --- nothing moves --- */
 
-static int ports_look(struct verbs_conn *c, uint64_t now_ns)
+/* Why a rail that is up cannot go on; NULL: it can. */
+static const char *trouble_of(const struct verbs_conn *c, const struct verbs_rail *rail)
+{
+	int event = rail->health.qp_event;
+
+	if (rail->port->device->gone)
+		return "the device was removed";
+	if (rail->health.cq_failed)
+		return c->verbs->event_type_str(IBV_EVENT_CQ_ERR);
+	if (event)
+		return c->verbs->event_type_str((enum ibv_event_type)event);
+	/* Where there is no other rail, the link may come back before the retries end. */
+	return c->nrails > 1 && verbs_port_is_down(rail->port) ? "the port has no link" : NULL;
+}
+
+static int rails_look(struct verbs_conn *c, uint64_t now_ns)
 {
 	int err = 0;
 
 	for (int i = 0; i < c->nrails && !err; i++) {
 		struct verbs_rail *rail = &c->rail[i];
 		verbs_device_events(rail->port->device, now_ns);
-		/* Where there is no other rail, the link may come back before the retries end. */
-		bool wait = c->nrails == 1 && !rail->port->device->gone;
-		if (rail->state == VERBS_UP && !wait && verbs_port_is_down(rail->port))
-			err = verbs_rail_break(c, rail,
-				rail->port->device->gone ? "the device was removed"
-							 : "the port has no link");
-	}
-	return err;
-}
-
-/* Whether a completion that is to come has been missed for longer than anything takes. */
-static bool is_lost(struct verbs_qp *qp, uint64_t now_ns, uint64_t most_ns)
-{
-	bool due = (int32_t)(qp->signalled - qp->completed) > 0;
-
-	if (!due || !qp->waits_ns || qp->waits_at != qp->completed) {
-		qp->waits_at = qp->completed;
-		qp->waits_ns = due ? now_ns : 0;
-	}
-	return due && now_ns - qp->waits_ns > most_ns;
-}
-
-static int completions_look(struct verbs_conn *c, uint64_t now_ns)
-{
-	const uint64_t most_ns = (uint64_t)c->sock.config->peer_timeout_ms * 1000000u;
-	int err = 0;
-
-	for (int i = 0; i < c->nrails * LINA_NCLASSES && !err; i++) {
-		struct verbs_rail *rail = &c->rail[i / LINA_NCLASSES];
-		bool lost = is_lost(&rail->qp[i % LINA_NCLASSES], now_ns, most_ns);
-		if (lost && rail->state == VERBS_UP)
-			err = verbs_rail_break(
-				c, rail, "a completion has not come within LINA_PEER_TIMEOUT_MS");
+		const char *why = rail->state == VERBS_UP ? trouble_of(c, rail) : NULL;
+		err = why ? verbs_rail_break(c, rail, why) : 0;
 	}
 	return err;
 }
@@ -274,8 +258,8 @@ int verbs_conn_idle(struct verbs_conn *c)
 	if (!err)
 		err = verbs_rails_tend(c);
 	if (!err)
-		err = completions_look(c, now_ns);
-	return err ? err : ports_look(c, now_ns);
+		err = verbs_lost_look(c, now_ns);
+	return err ? err : rails_look(c, now_ns);
 }
 
 /* --- memory of NCCL --- */

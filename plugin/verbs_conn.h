@@ -6,6 +6,7 @@
  *   verbs_setup.c      how a connection comes up, over the socket that tcp_meet.h gives
  *   verbs_conn.c       what both ends have in common
  *   verbs_qp.c         queue pairs: what is posted on them and what completes
+ *   verbs_lost.c       completions that never come
  *   verbs_rail.c       rails that break and come back
  *   verbs_send.c       the sending end
  *   verbs_undo.c       the sending end: what a broken rail did not deliver
@@ -70,6 +71,8 @@ struct verbs_qp {
 	uint32_t imms_in;           /* immediates that came in this life */
 	uint32_t waits_at;          /* completed when a completion was first missed, */
 	uint64_t waits_ns;          /* at this time; 0: none is to come */
+	uint32_t asked_at;          /* the receiver: imms_in when nothing more came, */
+	uint64_t asked_ns;          /* and when it last asked why; 0: something has come */
 };
 
 enum verbs_rail_state {
@@ -85,6 +88,7 @@ struct verbs_rail {
 	struct ibv_cq *cq;
 	struct ibv_mr *control_mr;
 	struct verbs_qp qp[LINA_NCLASSES];
+	struct verbs_health health;  /* of these */
 	struct lina_link_flow *flow; /* [LINA_NCLASSES], among the connection's */
 	enum verbs_rail_state state;
 	uint32_t life;     /* how often it was connected before */
@@ -180,14 +184,21 @@ static inline bool verbs_rail_exists(const struct verbs_rail *rail)
 	return rail->qp[0].qp && rail->peer.qpn[0];
 }
 
+/* Whether it may be used in a later life. */
+static inline bool verbs_rail_may_return(const struct verbs_rail *rail)
+{
+	return !rail->port->device->gone && !rail->health.cq_failed;
+}
+
 /* How many requests the queue pair can take. */
 static inline uint32_t verbs_qp_room(const struct verbs_qp *qp)
 {
 	return qp->nsends - (qp->posted - qp->completed);
 }
 
-/* A write to the peer. */
+/* A write to the peer; or, with reads, a read of what is there to here. */
 struct verbs_write {
+	bool reads;
 	const void *from;
 	uint32_t bytes, lkey;
 	uint64_t to;
@@ -211,6 +222,14 @@ int verbs_rail_poll(struct verbs_conn *conn, struct verbs_rail *rail);
 
 /* The oldest request has completed, or has been delivered as the peer knows. */
 void verbs_qp_complete(struct verbs_conn *conn, struct verbs_rail *rail, struct verbs_qp *qp);
+
+/* --- completions that never come (verbs_lost.c) --- */
+
+/* While something is waited for: a completion of a send that does not come in time breaks its rail;
+ * one of a receive ends the connection. 0, or the connection's error. */
+int verbs_lost_look(struct verbs_conn *conn, uint64_t now_ns);
+/* n immediates that came in on rail were never seen. Returns the connection's error. */
+int verbs_lost_imms(struct verbs_conn *conn, const struct verbs_rail *rail, uint32_t n);
 
 /* --- rails (verbs_rail.c) --- */
 

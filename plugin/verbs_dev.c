@@ -333,6 +333,19 @@ int verbs_hcas_merge(struct verbs_hcas *h, int ndevs, const int *devs, int *dev_
 
 /* --- what happens to a device --- */
 
+/* What they are of cannot be destroyed before the event is acknowledged. */
+static void cq_event(struct verbs_health *health)
+{
+	if (health)
+		health->cq_failed = true;
+}
+
+static void qp_event(struct verbs_health *health, enum ibv_event_type type)
+{
+	if (health)
+		health->qp_event = (int)type;
+}
+
 static void event_take(struct verbs_device *d, const struct ibv_async_event *event)
 {
 	uint64_t bit = UINT64_C(1) << (event->element.port_num % 64);
@@ -350,7 +363,15 @@ static void event_take(struct verbs_device *d, const struct ibv_async_event *eve
 		lina_info("%s port %d has its link again", d->name, event->element.port_num);
 		d->down &= ~bit;
 		break;
-	default: /* of a queue pair, whose completions say it too, or harmless */
+	case IBV_EVENT_CQ_ERR:
+		cq_event(event->element.cq->cq_context);
+		break;
+	case IBV_EVENT_QP_FATAL:
+	case IBV_EVENT_QP_REQ_ERR:
+	case IBV_EVENT_QP_ACCESS_ERR:
+		qp_event(event->element.qp->qp_context, event->event_type);
+		break;
+	default: /* harmless */
 		break;
 	}
 }

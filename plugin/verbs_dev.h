@@ -42,6 +42,13 @@ struct verbs_device {
 	int nqps;                   /* of this process. Guarded by lock */
 };
 
+/* What the device's events say of a completion queue and of queue pairs: their cq_context and
+ * qp_context point to one, or are NULL. It outlives them. */
+struct verbs_health {
+	_Atomic bool cq_failed;
+	_Atomic int qp_event; /* the last enum ibv_event_type that ended a queue pair; 0: none */
+};
+
 struct verbs_port {
 	struct verbs_device *device;
 	uint8_t number;

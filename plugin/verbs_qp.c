@@ -2,6 +2,7 @@
  * Queue pairs: from reset to ready and back, what is posted on them, and what completes.
  */
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ static int qp_open(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_q
 	struct ibv_qp_init_attr attr = {
 		.send_cq = rail->cq,
 		.recv_cq = rail->cq,
+		.qp_context = &rail->health,
 		.qp_type = IBV_QPT_RC,
 		.cap = { .max_send_wr = least(VERBS_SENDS, most),
 			.max_recv_wr = least(VERBS_RECVS, most),
@@ -129,6 +131,7 @@ int verbs_rail_open(struct verbs_conn *c, struct verbs_rail *rail, unsigned cont
 		d->context, (int)least(wanted, (uint32_t)d->attr.max_cqe), &rail->cq);
 	if (err)
 		return what_fails(c, rail, err, "no completion queue");
+	rail->cq->cq_context = &rail->health;
 	err = c->verbs->reg_mr(
 		d->pd, c->control, sizeof(*c->control), control_access, &rail->control_mr);
 	if (err)
@@ -251,7 +254,7 @@ static void qp_forget(struct verbs_qp *qp)
 {
 	qp->posted = qp->completed = qp->unsignalled = qp->imms_completed = 0;
 	qp->unreported = qp->unreported_done = qp->recvs = qp->imms_in = qp->signalled = 0;
-	qp->below_bytes = qp->waits_ns = 0;
+	qp->below_bytes = qp->waits_ns = qp->asked_ns = 0;
 }
 
 int verbs_rail_reset(struct verbs_conn *c, struct verbs_rail *rail)
@@ -263,6 +266,7 @@ int verbs_rail_reset(struct verbs_conn *c, struct verbs_rail *rail)
 			c, &rail->qp[cls], &(struct ibv_qp_attr){ .qp_state = IBV_QPS_RESET }, 0);
 		qp_forget(&rail->qp[cls]);
 	}
+	rail->health.qp_event = 0;
 	return err;
 }
 
@@ -281,6 +285,13 @@ static void piece_note(struct verbs_qp *qp, const struct verbs_write *w)
 	qp->below_bytes += w->bytes;
 }
 
+static enum ibv_wr_opcode opcode_of(const struct verbs_write *w)
+{
+	if (w->reads)
+		return IBV_WR_RDMA_READ;
+	return w->has_imm ? IBV_WR_RDMA_WRITE_WITH_IMM : IBV_WR_RDMA_WRITE;
+}
+
 int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, enum lina_class cls,
 	const struct verbs_write *w)
 {
@@ -292,7 +303,7 @@ int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, enum lina_class cl
 	wr.wr_id = wr_id(false, cls, rail->life, qp->posted);
 	wr.sg_list = &sge;
 	wr.num_sge = w->bytes > 0;
-	wr.opcode = w->has_imm ? IBV_WR_RDMA_WRITE_WITH_IMM : IBV_WR_RDMA_WRITE;
+	wr.opcode = opcode_of(w);
 	wr.imm_data = w->has_imm ? htonl(verbs_imm_encode(&w->imm)) : 0;
 	wr.wr.rdma.remote_addr = w->to;
 	wr.wr.rdma.rkey = w->rkey;
@@ -302,7 +313,7 @@ int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, enum lina_class cl
 		qp->signalled = qp->posted + 1;
 		wr.send_flags = IBV_SEND_SIGNALED;
 	}
-	if (w->bytes && w->bytes <= qp->inline_bytes)
+	if (w->bytes && w->bytes <= qp->inline_bytes && !w->reads)
 		wr.send_flags |= IBV_SEND_INLINE;
 	piece_note(qp, w);
 	int err = c->verbs->post_send(qp->qp, &wr, &bad);
@@ -316,7 +327,8 @@ static int recvs_post(
 
 	n = least(n, SIGNAL_EVERY);
 	for (uint32_t i = 0; i < n; i++)
-		wr[i] = (struct ibv_recv_wr){ .wr_id = wr_id(true, qp->cls, rail->life, 0),
+		wr[i] = (struct ibv_recv_wr){ .wr_id = wr_id(true, qp->cls, rail->life,
+						      qp->imms_in + qp->recvs + i),
 			.next = i + 1 < n ? &wr[i + 1] : NULL };
 	int err = c->verbs->post_recv(qp->qp, wr, &bad);
 	if (!err)
@@ -339,12 +351,23 @@ int verbs_recvs_fill(struct verbs_conn *c, struct verbs_rail *rail, uint32_t nee
 
 /* --- completions --- */
 
+/* The receiver may ask for it at any time. */
+static void imm_completed(struct verbs_conn *c, const struct verbs_rail *rail, struct verbs_qp *qp)
+{
+	uint64_t *cell = &c->control->delivered[rail - c->rail][qp->cls];
+
+	qp->imms_completed++;
+	__atomic_store_n(
+		cell, htobe64(verbs_delivered(rail->life, qp->imms_completed)), __ATOMIC_RELEASE);
+}
+
 void verbs_qp_complete(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
 {
 	const struct verbs_piece *piece = &qp->piece[qp->completed & (qp->nsends - 1)];
 
 	qp->completed++;
-	qp->imms_completed += piece->has_imm;
+	if (piece->has_imm)
+		imm_completed(c, rail, qp);
 	qp->below_bytes -= piece->bytes;
 	qp->unreported_done = verbs_piece_reports(piece) ? 0 : qp->unreported_done + piece->bytes;
 	if (piece->part)
@@ -366,6 +389,8 @@ static int recv_done(
 {
 	if (wc->opcode != IBV_WC_RECV_RDMA_WITH_IMM || !(wc->wc_flags & IBV_WC_WITH_IMM))
 		return verbs_conn_fail(c, -EPROTO, "something other than an immediate came");
+	if ((uint32_t)wc->wr_id != qp->imms_in)
+		return verbs_lost_imms(c, rail, (uint32_t)wc->wr_id - qp->imms_in);
 	qp->imms_in++;
 	return c->imm_take(c, rail, qp, ntohl(wc->imm_data));
 }

@@ -85,7 +85,7 @@ static int tell(struct verbs_conn *c, const struct verbs_rail *rail, enum verbs_
 static bool any_may_return(const struct verbs_conn *c)
 {
 	for (int i = 0; i < c->nrails; i++)
-		if (!c->rail[i].port->device->gone)
+		if (verbs_rail_may_return(&c->rail[i]))
 			return true;
 	return false;
 }
@@ -190,7 +190,8 @@ static int down_heard(struct verbs_conn *c, struct verbs_rail *rail, const struc
 /* The queue pairs begin a new life. */
 static int rise(struct verbs_conn *c, struct verbs_rail *rail, uint32_t life)
 {
-	if (!verbs_rail_exists(rail) || !verbs_port_is_active(rail->port))
+	if (!verbs_rail_exists(rail) || !verbs_rail_may_return(rail) ||
+		!verbs_port_is_active(rail->port))
 		return -ENETDOWN;
 	int err = verbs_rail_reset(c, rail);
 	rail->life = life;

@@ -134,7 +134,16 @@ struct verbs_control {
 	 * after the receiving end any more. */
 	uint64_t complete[VERBS_REQUESTS];
 	uint64_t flushed; /* of the receiver: where a flush puts what it reads */
+	/* What of the sender's has come in, as it knows, by rail and class: written by it, and read
+	 * by the receiver from there to here when nothing has come for long (verbs_delivered). */
+	uint64_t delivered[VERBS_RAILS_MAX][LINA_NCLASSES];
 };
+
+/* A cell of delivered: in which life of the rail, and how many immediates. */
+static inline uint64_t verbs_delivered(uint32_t life, uint32_t imms)
+{
+	return (uint64_t)life << 32 | imms;
+}
 
 struct verbs_credit {
 	uint64_t addr, room;

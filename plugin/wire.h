@@ -25,7 +25,7 @@
 #include "plugin/net.h"
 
 enum {
-	LINA_WIRE_VERSION = 3,
+	LINA_WIRE_VERSION = 4,
 	LINA_SECRET_BYTES = 16,
 	LINA_LANES_MAX = 16,
 	LINA_HELLO_BYTES = 48,

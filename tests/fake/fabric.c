@@ -195,6 +195,13 @@ void fabric_lose_send(long n)
 	(void)fake_leave(0);
 }
 
+void fabric_lose_recv(long n)
+{
+	fake_lock();
+	fake.script.lose_recv_n = n;
+	(void)fake_leave(0);
+}
+
 void fabric_hold(uint32_t qp_num, bool held)
 {
 	fake_lock();
@@ -223,6 +230,10 @@ static const char *event_type_str(enum ibv_event_type type)
 		return "port active";
 	case IBV_EVENT_DEVICE_FATAL:
 		return "device fatal";
+	case IBV_EVENT_CQ_ERR:
+		return "CQ error";
+	case IBV_EVENT_QP_FATAL:
+		return "local work queue catastrophic error";
 	default:
 		return "event";
 	}

@@ -93,8 +93,9 @@ const char *fabric_failed_name(void);
 void fabric_fail_work(long n, enum ibv_wc_status status, bool moved);
 /* The n-th successful completion from now on is never seen. n = 0: none. */
 void fabric_lose(long n);
-/* The same, of those of sends alone. */
+/* The same, of those of sends alone, and of immediates alone. */
 void fabric_lose_send(long n);
+void fabric_lose_recv(long n);
 
 /* Work of this queue pair is not done; of every second one of a device, for work out of order
  * across queue pairs. */
@@ -107,5 +108,10 @@ void fabric_port(int dev, bool up);
 /* The device is gone: the event, its queue pairs in the error state; calls fail with -EIO, but
  * those that destroy. It does not come back. */
 void fabric_remove(int dev);
+
+/* Every completion queue, or queue pair, of the device fails, and nothing but the event says so:
+ * there are no completions any more, or no work is done. */
+void fabric_break_cqs(int dev);
+void fabric_break_qps(int dev);
 
 #endif

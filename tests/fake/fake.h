@@ -62,7 +62,8 @@ struct fake_cq {
 	struct ibv_cq base;
 	struct fake_context *context;
 	int nqps, depth, first, n;
-	bool dead;
+	bool dead, silent;     /* polls fail; there is never anything */
+	int ntaken;            /* events about it that were not acknowledged */
 	struct fake_cqe *ring; /* [depth] */
 };
 
@@ -87,7 +88,7 @@ struct fake_queue {
 struct fake_qp {
 	struct ibv_qp base;
 	TAILQ_ENTRY(fake_qp) busy;
-	bool is_busy, held;
+	bool is_busy, held, broken; /* broken: until it is reset */
 	struct fake_context *context;
 	struct ibv_qp_cap cap;
 	bool sig_all;
@@ -95,6 +96,7 @@ struct fake_qp {
 	struct fake_queue send, recv;
 	uint8_t *inline_room; /* what the sends' data point into */
 	int attempts;         /* of the work that is next */
+	int ntaken;           /* as of a completion queue */
 };
 
 struct fake_script {
@@ -103,7 +105,7 @@ struct fake_script {
 	int call_err;
 	bool met;
 	const char *met_name;
-	long work_n, lose_n, lose_send_n;
+	long work_n, lose_n, lose_send_n, lose_recv_n;
 	enum ibv_wc_status work_status;
 	bool work_moves;
 };
@@ -136,6 +138,9 @@ struct fake_context *fake_context(struct ibv_context *context);
 /* -EIO: the device is gone. */
 int fake_context_check(const struct fake_context *context);
 void fake_event(struct fake_context *context, struct ibv_async_event event);
+/* Before element is destroyed, as libibverbs does: waits until the events about it that were taken
+ * are acknowledged, and forgets the others. The lock is free meanwhile. */
+void fake_events_end(struct fake_context *context, const void *element, const int *ntaken);
 /* The device that a path leads to; NULL: none. */
 struct fake_device *fake_path_device(const struct ibv_ah_attr *path);
 /* Whether something arrives on this device's port. */

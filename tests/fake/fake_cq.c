@@ -41,6 +41,7 @@ int fake_destroy_cq(struct ibv_cq *ibv_cq)
 		fake.counts.misuses++;
 		return fake_leave(-EBUSY);
 	}
+	fake_events_end(cq->context, cq, &cq->ntaken);
 	cq->context->nchildren--;
 	free(cq->ring);
 	free(cq);
@@ -70,7 +71,9 @@ void fake_complete(struct fake_cq *cq, const struct fake_cqe *cqe)
 		return;
 	if (good && cqe->sends && counts_down(&fake.script.lose_send_n))
 		return;
-	if (cq->dead)
+	if (good && !cqe->sends && counts_down(&fake.script.lose_recv_n))
+		return;
+	if (cq->dead || cq->silent)
 		return;
 	if (cq->n == cq->depth) {
 		die(cq);

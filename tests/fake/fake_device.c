@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -213,6 +214,35 @@ void fake_event(struct fake_context *context, struct ibv_async_event event)
 		context->events[context->nevents++] = event;
 }
 
+/* What counts the events about one object that were taken; NULL: it is of a port or a device. */
+static int *ntaken_of(const struct ibv_async_event *event)
+{
+	switch (event->event_type) {
+	case IBV_EVENT_CQ_ERR:
+		return &((struct fake_cq *)event->element.cq)->ntaken;
+	case IBV_EVENT_QP_FATAL:
+	case IBV_EVENT_QP_ACCESS_ERR:
+		return &fake_qp(event->element.qp)->ntaken;
+	default:
+		return NULL;
+	}
+}
+
+void fake_events_end(struct fake_context *context, const void *element, const int *ntaken)
+{
+	int nkept = 0;
+
+	while (*ntaken > 0) {
+		(void)fake_leave(0);
+		(void)sched_yield();
+		fake_lock();
+	}
+	for (int i = 0; i < context->nevents; i++)
+		if (!ntaken_of(&context->events[i]) || context->events[i].element.qp != element)
+			context->events[nkept++] = context->events[i];
+	context->nevents = nkept;
+}
+
 static void event_to_all(struct fake_device *dev, enum ibv_event_type type)
 {
 	struct fake_context *context;
@@ -234,14 +264,19 @@ int fake_get_async_event(struct ibv_context *ibv_context, struct ibv_async_event
 	context->nevents--;
 	memmove(context->events, context->events + 1,
 		(size_t)context->nevents * sizeof(context->events[0]));
+	int *ntaken = ntaken_of(event_p);
+	if (ntaken)
+		++*ntaken;
 	fake.live.events++;
 	return fake_leave(0);
 }
 
 void fake_ack_async_event(struct ibv_async_event *event)
 {
-	(void)event;
 	fake_lock();
+	int *ntaken = ntaken_of(event);
+	if (ntaken)
+		--*ntaken;
 	fake.live.events--;
 	(void)fake_leave(0);
 }
@@ -264,4 +299,48 @@ void fabric_remove(int dev)
 		if (fake.qps[i] && fake.qps[i]->context->dev->index == dev)
 			fake_qp_fail(fake.qps[i]);
 	(void)fake_leave(0);
+}
+
+/* --- objects that fail in silence --- */
+
+static void cq_break(struct fake_cq *cq)
+{
+	if (cq->silent)
+		return;
+	cq->silent = true;
+	cq->n = 0;
+	fake_event(cq->context, (struct ibv_async_event){
+					.event_type = IBV_EVENT_CQ_ERR, .element.cq = &cq->base });
+}
+
+static void qp_break(struct fake_qp *qp)
+{
+	qp->broken = true;
+	fake_event(qp->context, (struct ibv_async_event){ .event_type = IBV_EVENT_QP_FATAL,
+					.element.qp = &qp->base });
+}
+
+static void each_qp(int dev, bool cqs)
+{
+	fake_lock();
+	for (uint32_t i = FAKE_FIRST_QP; i < FAKE_KEYS; i++) {
+		struct fake_qp *qp = fake.qps[i];
+		if (!qp || qp->context->dev->index != dev)
+			continue;
+		if (cqs)
+			cq_break((struct fake_cq *)qp->base.recv_cq);
+		else
+			qp_break(qp);
+	}
+	(void)fake_leave(0);
+}
+
+void fabric_break_cqs(int dev)
+{
+	each_qp(dev, true);
+}
+
+void fabric_break_qps(int dev)
+{
+	each_qp(dev, false);
 }

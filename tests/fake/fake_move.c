@@ -5,6 +5,17 @@
 /* What came of the work that is next. */
 enum outcome { MOVED, FAILED, WAITS };
 
+/* As a device reads it: whole, where it may be written to meanwhile. */
+static uint64_t word_at(const uint8_t *from)
+{
+	uint64_t word;
+
+	if (((uintptr_t)from & 7) == 0)
+		return __atomic_load_n((const uint64_t *)(const void *)from, __ATOMIC_ACQUIRE);
+	memcpy(&word, from, 8);
+	return word;
+}
+
 /* In order and word by word where a reader may look at it before its completion, as it may at what
  * a device writes: whoever polls such memory does so with atomic loads. */
 static void copy(uint8_t *to, const uint8_t *from, size_t bytes)
@@ -20,8 +31,7 @@ static void copy(uint8_t *to, const uint8_t *from, size_t bytes)
 	for (; ((uintptr_t)(to + i) & 7) && i < bytes; i++)
 		__atomic_store_n(to + i, from[i], __ATOMIC_RELEASE);
 	for (; i + 8 <= bytes; i += 8) {
-		uint64_t word;
-		memcpy(&word, from + i, 8);
+		uint64_t word = word_at(from + i);
 		__atomic_store_n((uint64_t *)(void *)(to + i), word, __ATOMIC_RELEASE);
 	}
 	for (; i < bytes; i++)
@@ -205,7 +215,7 @@ int fake_pump(int n)
 
 	while ((n <= 0 || ndone < n) && in_vain < fake.nbusy) {
 		struct fake_qp *qp = next_qp();
-		if (!qp->held && work_next(qp) != WAITS) {
+		if (!qp->held && !qp->broken && work_next(qp) != WAITS) {
 			ndone++;
 			in_vain = 0;
 		} else {

@@ -112,6 +112,7 @@ static void qp_clean(struct fake_qp *qp)
 	qp->send.posted = qp->send.done = qp->send.freed = 0;
 	qp->recv.posted = qp->recv.done = qp->recv.freed = 0;
 	qp->attempts = 0;
+	qp->broken = false;
 	fake_qp_busy(qp);
 }
 
@@ -120,6 +121,7 @@ int fake_destroy_qp(struct ibv_qp *ibv_qp)
 	struct fake_qp *qp = fake_qp(ibv_qp);
 
 	fake_lock();
+	fake_events_end(qp->context, qp, &qp->ntaken);
 	qp_clean(qp);
 	fake.qps[qp->base.qp_num] = NULL;
 	((struct fake_pd *)qp->base.pd)->nchildren--;
