@@ -57,6 +57,8 @@ static inline bool verbs_piece_reports(const struct verbs_piece *piece)
 struct verbs_qp {
 	struct ibv_qp *qp; /* NULL: none */
 	enum lina_class cls;
+	struct ibv_send_wr wr;      /* what is posted next; one piece of memory, */
+	struct ibv_sge sge;         /* this */
 	uint32_t nsends, nrecvs;    /* that may be posted; powers of two */
 	uint32_t inline_bytes;      /* that a request may carry */
 	struct verbs_piece *piece;  /* [nsends]: request number i at i % nsends */

@@ -71,6 +71,7 @@ static int qp_open(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_q
 	if (err)
 		return err;
 	qp->inline_bytes = least(attr.cap.max_inline_data, VERBS_INLINE_BYTES);
+	qp->wr.sg_list = &qp->sge;
 	pthread_mutex_lock(&d->lock);
 	d->nqps++;
 	pthread_mutex_unlock(&d->lock);
@@ -296,27 +297,24 @@ int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, enum lina_class cl
 	const struct verbs_write *w)
 {
 	struct verbs_qp *qp = &rail->qp[cls];
-	struct ibv_sge sge = { (uintptr_t)w->from, w->bytes, w->lkey };
-	struct ibv_send_wr *bad, wr;
+	struct ibv_send_wr *wr = &qp->wr, *bad;
 
-	memset(&wr, 0, sizeof(wr));
-	wr.wr_id = wr_id(false, cls, rail->life, qp->posted);
-	wr.sg_list = &sge;
-	wr.num_sge = w->bytes > 0;
-	wr.opcode = opcode_of(w);
-	wr.imm_data = w->has_imm ? htonl(verbs_imm_encode(&w->imm)) : 0;
-	wr.wr.rdma.remote_addr = w->to;
-	wr.wr.rdma.rkey = w->rkey;
-	bool signal = w->signal || ++qp->unsignalled >= SIGNAL_EVERY;
-	if (signal) {
+	wr->wr_id = wr_id(false, cls, rail->life, qp->posted);
+	wr->num_sge = w->bytes > 0;
+	wr->opcode = opcode_of(w);
+	wr->imm_data = w->has_imm ? htonl(verbs_imm_encode(&w->imm)) : 0;
+	wr->wr.rdma.remote_addr = w->to;
+	wr->wr.rdma.rkey = w->rkey;
+	wr->send_flags =
+		w->bytes && w->bytes <= qp->inline_bytes && !w->reads ? IBV_SEND_INLINE : 0;
+	qp->sge = (struct ibv_sge){ (uintptr_t)w->from, w->bytes, w->lkey };
+	if (w->signal || ++qp->unsignalled >= SIGNAL_EVERY) {
 		qp->unsignalled = 0;
 		qp->signalled = qp->posted + 1;
-		wr.send_flags = IBV_SEND_SIGNALED;
+		wr->send_flags |= IBV_SEND_SIGNALED;
 	}
-	if (w->bytes && w->bytes <= qp->inline_bytes && !w->reads)
-		wr.send_flags |= IBV_SEND_INLINE;
 	piece_note(qp, w);
-	int err = c->verbs->post_send(qp->qp, &wr, &bad);
+	int err = c->verbs->post_send(qp->qp, wr, &bad);
 	return err ? verbs_rail_break(c, rail, strerror(-err)) : 0;
 }
 
