@@ -54,11 +54,8 @@ static void decide_held(int i)
 
 static void decide_on_link(struct lina_link_flow *flow)
 {
-	lina_link_post(flow, CHUNK);
-	uint64_t bytes = lina_link_ask(flow);
-	lina_link_sent(flow, bytes);
+	b.sent_bytes += lina_link_take(flow, CHUNK, UINT64_MAX, 0);
 	lina_link_below(flow, 0);
-	b.sent_bytes += bytes;
 }
 
 static void decide_bulk_on_link(int i)

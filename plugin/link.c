@@ -42,11 +42,20 @@ static void share_open(struct lina_link_dir *dir, const char *name, enum lina_di
 		dir->share = NULL;
 }
 
-/* After any change of what this process has to do, with the lock held. */
+/* After any change of what this process has to do, with the lock held; what they know is told again
+ * before it runs out. */
 static void tell(struct lina_link_dir *dir, uint64_t now_ns)
 {
-	lina_share_tell(
-		dir->share, lina_sched_pending_until(&dir->sched, now_ns), dir->sched.nbulk);
+	if (!dir->share)
+		return;
+	uint64_t until_ns = lina_sched_pending_until(&dir->sched, now_ns);
+	if (until_ns == dir->told_until_ns && dir->sched.nbulk == dir->told_flows &&
+		now_ns - dir->told_ns < LINA_SHARE_LEASE_NS / 4)
+		return;
+	dir->told_until_ns = until_ns;
+	dir->told_flows = dir->sched.nbulk;
+	dir->told_ns = now_ns;
+	lina_share_tell(dir->share, until_ns, dir->sched.nbulk);
 }
 
 static uint64_t window_part(uint64_t window_bytes, uint64_t own_flows, uint64_t other_flows)
@@ -67,7 +76,6 @@ static void hear(struct lina_link_dir *dir, uint64_t now_ns)
 	uint64_t until_ns =
 		lina_share_latency_until_ns(dir->share, now_ns, sched->params.hold_max_ns);
 	lina_sched_outside(sched, until_ns, now_ns);
-	tell(dir, now_ns); /* again, before what was told runs out */
 	dir->other_flows = lina_share_bulk_flows(dir->share, now_ns);
 	if (dir == &dir->link->dir[LINA_DIR_SEND])
 		sched->params.window_bytes =
@@ -243,49 +251,6 @@ static uint64_t chunk_ns(const struct lina_sched *sched)
 	return sched->params.chunk_bytes * sched->params.byte_ps / 1000;
 }
 
-uint64_t lina_link_ask(struct lina_link_flow *flow)
-{
-	uint64_t now_ns = lina_link_now_ns();
-	struct lina_link_dir *dir = flow->dir;
-	struct lina_sched *sched = &dir->sched;
-
-	pthread_mutex_lock(&dir->lock);
-	hear(dir, now_ns);
-	const struct lina_sched_counts before = sched->counts;
-	uint64_t bytes = lina_flow_ask(&flow->flow, now_ns);
-	dir->full = sched->counts.full > before.full;
-	unsigned fired = bounds_fired(&before, &sched->counts);
-	bool wrong = rate_is_wrong(sched, fired);
-	uint64_t rest_ns = !bytes && sched->held ? chunk_ns(sched) / 2 : 0;
-	lina_watch_link(&dir->watch, &dir->sched, now_ns);
-	if (wrong)
-		lina_rate_forget(&dir->rate);
-	pthread_mutex_unlock(&dir->lock);
-	lina_rest_offer(rest_ns);
-	if (fired)
-		bounds_say(dir->link, fired);
-	if (wrong)
-		lina_link_rate_set(dir->link, 0);
-	return bytes;
-}
-
-void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes)
-{
-	uint64_t now_ns = lina_link_now_ns();
-
-	pthread_mutex_lock(&flow->dir->lock);
-	lina_flow_sent(&flow->flow, bytes, now_ns);
-	if (flow->hot.peer)
-		lina_hot_sent(&flow->hot, bytes, now_ns);
-	recount(flow);
-	tell(flow->dir, now_ns);
-	/* Bulk wants for data or grants: what the link carries says nothing of what it could. */
-	if (flow->flow.cls == LINA_CLASS_BULK && !flow->flow.queued_bytes)
-		lina_rate_left(&flow->dir->rate, 0, false, now_ns);
-	lina_watch_sent(&flow->dir->watch, &flow->flow, bytes, now_ns);
-	pthread_mutex_unlock(&flow->dir->lock);
-}
-
 void lina_link_cost(struct lina_link_flow *flow, uint64_t bytes, uint64_t ns)
 {
 	pthread_mutex_lock(&flow->dir->lock);
@@ -307,21 +272,153 @@ static void bulk_learn(struct lina_link_dir *dir, uint64_t left_bytes, uint64_t 
 		window_part(dir->window.bytes, dir->sched.nbulk, dir->other_flows);
 }
 
-void lina_link_below(struct lina_link_flow *flow, uint64_t bytes)
+/* bytes are below now, with the lock held. */
+static void below_see(struct lina_link_flow *flow, uint64_t bytes, uint64_t now_ns)
 {
-	uint64_t now_ns = lina_link_now_ns(), before = flow->flow.below_bytes;
 	struct lina_link_dir *dir = flow->dir;
-	struct lina_link *link = dir->link;
-	bool sends = dir == &link->dir[LINA_DIR_SEND];
+	uint64_t before = flow->flow.below_bytes;
 
-	pthread_mutex_lock(&dir->lock);
 	lina_flow_below(&flow->flow, bytes);
 	recount(flow);
-	if (sends && flow->flow.cls == LINA_CLASS_BULK)
+	if (dir == &dir->link->dir[LINA_DIR_SEND] && flow->flow.cls == LINA_CLASS_BULK)
 		bulk_learn(dir, before > bytes ? before - bytes : 0, now_ns);
+}
+
+/* Of the rate that is known now, without the lock. */
+static void rate_see(struct lina_link_dir *dir, uint64_t bytes_per_s)
+{
+	struct lina_link *link = dir->link;
+
+	if (dir == &link->dir[LINA_DIR_SEND] && differs(bytes_per_s, link->bytes_per_s))
+		lina_link_rate_set(link, bytes_per_s);
+}
+
+void lina_link_below(struct lina_link_flow *flow, uint64_t bytes)
+{
+	uint64_t now_ns = lina_link_now_ns();
+	struct lina_link_dir *dir = flow->dir;
+
+	pthread_mutex_lock(&dir->lock);
+	below_see(flow, bytes, now_ns);
 	lina_watch_link(&dir->watch, &dir->sched, now_ns);
 	uint64_t bytes_per_s = lina_rate_bytes_per_s(&dir->rate);
 	pthread_mutex_unlock(&dir->lock);
-	if (sends && differs(bytes_per_s, link->bytes_per_s))
-		lina_link_rate_set(link, bytes_per_s);
+	rate_see(dir, bytes_per_s);
+}
+
+/* What asks say besides their answers. */
+struct asked {
+	unsigned fired; /* bounds */
+	bool wrong;     /* the rate is */
+	uint64_t rest_ns;
+};
+
+/* After an ask that was answered with bytes, with the lock held. */
+static void asked_see(struct lina_link_dir *dir, const struct lina_sched_counts *before,
+	uint64_t bytes, struct asked *asked)
+{
+	const struct lina_sched *sched = &dir->sched;
+	unsigned fired = bounds_fired(before, &sched->counts);
+
+	dir->full = sched->counts.full > before->full;
+	asked->rest_ns = !bytes && sched->held ? chunk_ns(sched) / 2 : 0;
+	if (!fired)
+		return;
+	asked->fired |= fired;
+	if (!rate_is_wrong(sched, fired))
+		return;
+	asked->wrong = true;
+	lina_rate_forget(&dir->rate);
+}
+
+/* Without the lock. */
+static void asked_act(struct lina_link *link, const struct asked *asked)
+{
+	lina_rest_offer(asked->rest_ns);
+	if (asked->fired)
+		bounds_say(link, asked->fired);
+	if (asked->wrong)
+		lina_link_rate_set(link, 0);
+}
+
+uint64_t lina_link_ask(struct lina_link_flow *flow)
+{
+	uint64_t now_ns = lina_link_now_ns();
+	struct lina_link_dir *dir = flow->dir;
+	struct asked asked = { .fired = 0 };
+
+	pthread_mutex_lock(&dir->lock);
+	hear(dir, now_ns);
+	const struct lina_sched_counts before = dir->sched.counts;
+	uint64_t bytes = lina_flow_ask(&flow->flow, now_ns);
+	asked_see(dir, &before, bytes, &asked);
+	tell(dir, now_ns);
+	lina_watch_link(&dir->watch, &dir->sched, now_ns);
+	pthread_mutex_unlock(&dir->lock);
+	asked_act(dir->link, &asked);
+	return bytes;
+}
+
+/* bytes have been handed down, with the lock held. */
+static void sent_see(struct lina_link_flow *flow, uint64_t bytes, uint64_t now_ns)
+{
+	struct lina_link_dir *dir = flow->dir;
+
+	if (flow->hot.peer)
+		lina_hot_sent(&flow->hot, bytes, now_ns);
+	recount(flow);
+	tell(dir, now_ns);
+	/* Bulk wants for data or grants: what the link carries says nothing of what it could. */
+	if (bytes && flow->flow.cls == LINA_CLASS_BULK && !flow->flow.queued_bytes)
+		lina_rate_left(&dir->rate, 0, false, now_ns);
+	lina_watch_sent(&dir->watch, &flow->flow, bytes, now_ns);
+}
+
+void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes)
+{
+	uint64_t now_ns = lina_link_now_ns();
+
+	pthread_mutex_lock(&flow->dir->lock);
+	lina_flow_sent(&flow->flow, bytes, now_ns);
+	sent_see(flow, bytes, now_ns);
+	pthread_mutex_unlock(&flow->dir->lock);
+}
+
+/* With the lock held. */
+static uint64_t take(
+	struct lina_link_flow *flow, uint64_t most_bytes, uint64_t now_ns, struct asked *asked)
+{
+	struct lina_link_dir *dir = flow->dir;
+	const struct lina_sched_counts before = dir->sched.counts;
+
+	uint64_t bytes = lina_flow_take(&flow->flow, most_bytes, now_ns);
+	asked_see(dir, &before, bytes, asked);
+	return bytes;
+}
+
+uint64_t lina_link_take(
+	struct lina_link_flow *flow, uint64_t bytes, uint64_t most_bytes, uint64_t below_bytes)
+{
+	uint64_t now_ns = lina_link_now_ns(), bytes_per_s = 0;
+	struct lina_link_dir *dir = flow->dir;
+	struct asked asked = { .fired = 0 };
+
+	pthread_mutex_lock(&dir->lock);
+	lina_flow_post(&flow->flow, bytes, now_ns);
+	if (flow->hot.peer)
+		lina_hot_post(&flow->hot, bytes, now_ns);
+	hear(dir, now_ns);
+	uint64_t taken = take(flow, most_bytes, now_ns, &asked);
+	bool again = !taken && below_bytes < flow->flow.below_bytes;
+	if (again) {
+		below_see(flow, below_bytes, now_ns);
+		bytes_per_s = lina_rate_bytes_per_s(&dir->rate);
+		taken = take(flow, most_bytes, now_ns, &asked);
+	}
+	sent_see(flow, taken, now_ns);
+	pthread_mutex_unlock(&dir->lock);
+	asked_act(dir->link, &asked);
+	if (again && !asked.wrong)
+		rate_see(dir, bytes_per_s);
+	return taken;
 }

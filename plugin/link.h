@@ -50,6 +50,12 @@ void lina_link_drop(struct lina_link_flow *flow);
 void lina_link_post(struct lina_link_flow *flow, uint64_t bytes);
 uint64_t lina_link_ask(struct lina_link_flow *flow);
 void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes);
+/* All in one, at one time and under one lock: bytes more may move (0: none more), and of what may
+ * be handed down now at most most_bytes count as sent, which is the answer. 0: nothing, ask again.
+ * below_bytes are below, which is looked at only where nothing may move and it may be what hinders.
+ * Who can then not hand it down drops the flow. */
+uint64_t lina_link_take(
+	struct lina_link_flow *flow, uint64_t bytes, uint64_t most_bytes, uint64_t below_bytes);
 /* Handing a chunk of bytes down took ns: the chunk follows from what it costs besides its bytes. */
 void lina_link_cost(struct lina_link_flow *flow, uint64_t bytes, uint64_t ns);
 void lina_link_below(struct lina_link_flow *flow, uint64_t bytes); /* may change chunk and window */

@@ -25,8 +25,11 @@ struct lina_link_dir {
 	bool full;            /* the window was what last kept bulk back */
 	struct lina_watch_link watch; /* Guarded by lock */
 	struct lina_share *share;     /* with other processes; NULL: alone */
-	uint64_t heard_ns;            /* when they were last listened to. Guarded by lock */
-	uint32_t other_flows;         /* their bulk flows. Guarded by lock */
+	/* What they were last told, and when. Guarded by lock. */
+	uint64_t told_until_ns, told_ns;
+	uint32_t told_flows;
+	uint64_t heard_ns;    /* when they were last listened to. Guarded by lock */
+	uint32_t other_flows; /* their bulk flows. Guarded by lock */
 	struct lina_link *link;
 };
 

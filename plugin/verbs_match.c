@@ -100,7 +100,6 @@ static void grants_take(struct verbs_sender *s)
 		if (granted <= s->rail[i].granted) /* an older one, from a rail that broke */
 			continue;
 		s->rail[i].granted = granted;
-		verbs_send_tell_bulk(s, i);
 	}
 }
 

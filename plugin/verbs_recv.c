@@ -230,11 +230,9 @@ static int grant_give(struct verbs_receiver *r, int i)
 		!control_room(r, i))
 		return 0;
 	lina_link_below(flow, ahead);
-	lina_link_post(flow, r->grant_bytes - ahead - flow->flow.queued_bytes);
-	while ((n = lina_link_ask(flow)) > 0) {
-		lina_link_sent(flow, n);
+	uint64_t more = r->grant_bytes - ahead - flow->flow.queued_bytes;
+	for (; (n = lina_link_take(flow, more, UINT64_MAX, UINT64_MAX)) > 0; more = 0)
 		given += n;
-	}
 	if (!given)
 		return 0;
 	rr->granted += given;

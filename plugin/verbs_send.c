@@ -29,17 +29,13 @@ static const uint8_t nothing[1];
 
 /* --- what may move --- */
 
-void verbs_send_tell_bulk(struct verbs_sender *s, int i)
+/* Bulk that has a grant by now and that the link is to be told of. */
+static uint64_t bulk_untold(struct verbs_send_rail *sr)
 {
-	struct verbs_send_rail *sr = &s->rail[i];
-	uint64_t grant = sr->granted - sr->bulk_posted;
-	uint64_t may = sr->bulk_left < grant ? sr->bulk_left : grant;
+	uint64_t grant = sr->granted - sr->bulk_posted, told = sr->bulk_told;
 
-	if (s->conn.rail[i].state != VERBS_UP)
-		return;
-	if (may > sr->bulk_told)
-		lina_link_post(&s->conn.rail[i].flow[LINA_CLASS_BULK], may - sr->bulk_told);
-	sr->bulk_told = may;
+	sr->bulk_told = sr->bulk_left < grant ? sr->bulk_left : grant;
+	return sr->bulk_told > told ? sr->bulk_told - told : 0;
 }
 
 void verbs_part_queue(struct verbs_sender *s, struct verbs_part *part, int rail)
@@ -52,7 +48,6 @@ void verbs_part_queue(struct verbs_sender *s, struct verbs_part *part, int rail)
 	TAILQ_INSERT_TAIL(&sr->moving[cls], part, link);
 	if (cls == LINA_CLASS_BULK) {
 		sr->bulk_left += left;
-		verbs_send_tell_bulk(s, rail);
 	} else if (s->conn.rail[rail].state == VERBS_UP) {
 		lina_link_post(&s->conn.rail[rail].flow[cls], left);
 	}
@@ -63,7 +58,7 @@ static int up_rail(const struct verbs_sender *s, unsigned i)
 {
 	if (s->conn.dark_ns)
 		return 0;
-	for (int k = 0;; k = (k + 1) % s->conn.nrails)
+	for (int k = 0;; k = k + 1 < s->conn.nrails ? k + 1 : 0)
 		if (s->conn.rail[k].state == VERBS_UP && i-- == 0)
 			return k;
 }
@@ -118,19 +113,25 @@ static bool is_whole(const struct verbs_send_request *r, size_t n)
 	return r->cls == LINA_CLASS_BULK || n <= ANNOUNCE_BYTES;
 }
 
-/* Says the size ahead of the next n bytes of part, if it has to be. The rail may break. */
-static int begin(struct verbs_sender *s, struct verbs_part *part, size_t n)
+/* Says the size ahead of the first bytes of part. The rail may break. */
+static int begin(struct verbs_sender *s, struct verbs_part *part)
 {
 	struct verbs_send_request *r = part->request;
 	uint32_t value = verbs_begin_value(r->bytes, r->nparts);
 
-	if (r->begun || is_whole(r, n))
-		return 0;
 	r->begun = true;
 	int err = say(s, part, VERBS_BEGIN, value);
 	if (!err && verbs_begin_of(value).has_high)
 		err = say(s, part, VERBS_HIGH, verbs_high_value(r->bytes));
 	return err;
+}
+
+/* Its next n bytes are posted. */
+static void bulk_count(struct verbs_send_rail *sr, uint64_t n)
+{
+	sr->bulk_left -= n;
+	sr->bulk_told -= n;
+	sr->bulk_posted += n;
 }
 
 static void imm_choose(struct verbs_sender *s, struct verbs_qp *qp, struct verbs_part *part,
@@ -139,25 +140,29 @@ static void imm_choose(struct verbs_sender *s, struct verbs_qp *qp, struct verbs
 	const struct verbs_send_request *r = part->request;
 
 	qp->unreported += r->cls == LINA_CLASS_BULK ? (uint32_t)n : 0;
-	if (part->ended)
-		w->imm = whole ? imm_of(r, VERBS_WHOLE, (uint32_t)r->bytes)
-			       : imm_of(r, VERBS_END, qp->unreported);
-	else if (qp->unreported >= s->report_bytes)
-		w->imm = imm_of(r, VERBS_PROGRESS, qp->unreported);
-	else
+	w->has_imm = part->ended || qp->unreported >= s->report_bytes;
+	if (!w->has_imm)
 		return;
+	if (whole)
+		w->imm = imm_of(r, VERBS_WHOLE, (uint32_t)r->bytes);
+	else
+		w->imm = imm_of(r, part->ended ? VERBS_END : VERBS_PROGRESS, qp->unreported);
 	qp->unreported = 0;
-	w->has_imm = true;
 }
 
-/* Posts the next n bytes of part, which is the first of its queue. */
+/* Posts the next n bytes of part, which is the first of its queue, and ahead of them the size of
+ * the message, if it has to be said. The rail may break. */
 static int chunk_post(struct verbs_sender *s, struct verbs_part *part, size_t n)
 {
 	struct verbs_send_request *r = part->request;
 	struct verbs_rail *rail = &s->conn.rail[part->rail];
-	struct verbs_qp *qp = &rail->qp[r->cls];
 	bool whole = is_whole(r, n);
 
+	int err = whole || r->begun ? 0 : begin(s, part);
+	if (err || rail->state != VERBS_UP)
+		return err;
+	if (r->cls == LINA_CLASS_BULK)
+		bulk_count(&s->rail[part->rail], n);
 	struct verbs_write w = { .from = r->data + part->at,
 		.bytes = (uint32_t)n,
 		.lkey = n ? r->mr->mr[part->rail]->lkey : 0,
@@ -169,7 +174,7 @@ static int chunk_post(struct verbs_sender *s, struct verbs_part *part, size_t n)
 	part->ended = part->at == part->until;
 	if (part->ended)
 		TAILQ_REMOVE(&s->rail[part->rail].moving[r->cls], part, link);
-	imm_choose(s, qp, part, n, whole, &w);
+	imm_choose(s, &rail->qp[r->cls], part, n, whole, &w);
 	w.signal = true;
 	return verbs_post(&s->conn, rail, r->cls, &w);
 }
@@ -216,9 +221,7 @@ static int latency_push(struct verbs_sender *s, int i)
 		uint64_t n = latency_bytes(rail, part);
 		if (!n && part->at < part->until)
 			return 0;
-		int err = begin(s, part, n);
-		if (!err && rail->state == VERBS_UP)
-			err = chunk_post(s, part, n);
+		int err = chunk_post(s, part, n);
 		if (err || rail->state != VERBS_UP)
 			return err;
 		if (n > LITTLE_BYTES)
@@ -228,40 +231,28 @@ static int latency_push(struct verbs_sender *s, int i)
 	return 0;
 }
 
-/* How much bulk the link lets go. What is below is looked at only where it may be what hinders. */
-static uint64_t bulk_allowed(struct verbs_rail *rail)
+/* The link learns of bulk that moves when it is asked; here of bulk that has to wait for room. */
+static void bulk_tell(struct verbs_sender *s, int i)
 {
-	struct lina_link_flow *flow = &rail->flow[LINA_CLASS_BULK];
-	uint64_t below = rail->qp[LINA_CLASS_BULK].below_bytes;
+	uint64_t n = bulk_untold(&s->rail[i]);
 
-	uint64_t bytes = lina_link_ask(flow);
-	if (bytes || below >= flow->flow.below_bytes)
-		return bytes;
-	lina_link_below(flow, below);
-	return lina_link_ask(flow);
+	if (n)
+		lina_link_post(&s->conn.rail[i].flow[LINA_CLASS_BULK], n);
 }
 
-static uint64_t bulk_bytes(struct verbs_sender *s, int i, const struct verbs_part *part)
+/* Takes of part, the first of its queue, what grant and link let go. */
+static uint64_t bulk_take(struct verbs_sender *s, int i, const struct verbs_part *part)
 {
-	const struct verbs_send_rail *sr = &s->rail[i];
+	struct verbs_send_rail *sr = &s->rail[i];
+	struct verbs_rail *rail = &s->conn.rail[i];
 	uint64_t left = part->until - part->at, grant = sr->granted - sr->bulk_posted;
 
 	left = left < grant ? left : grant;
 	left = left < BULK_CHUNK_MAX_BYTES ? left : BULK_CHUNK_MAX_BYTES;
 	if (!left)
 		return 0;
-	uint64_t allowed = bulk_allowed(&s->conn.rail[i]);
-	return left < allowed ? left : allowed;
-}
-
-static void bulk_sent(struct verbs_sender *s, int i, uint64_t n)
-{
-	struct verbs_send_rail *sr = &s->rail[i];
-
-	lina_link_sent(&s->conn.rail[i].flow[LINA_CLASS_BULK], n);
-	sr->bulk_left -= n;
-	sr->bulk_told -= n;
-	sr->bulk_posted += n;
+	return lina_link_take(&rail->flow[LINA_CLASS_BULK], bulk_untold(sr), left,
+		rail->qp[LINA_CLASS_BULK].below_bytes);
 }
 
 static int bulk_push(struct verbs_sender *s, int i)
@@ -270,18 +261,18 @@ static int bulk_push(struct verbs_sender *s, int i)
 	struct verbs_part *part;
 
 	while ((part = TAILQ_FIRST(&s->rail[i].moving[LINA_CLASS_BULK])) &&
-		can_post(rail, LINA_CLASS_BULK)) {
+		rail->state == VERBS_UP) {
+		if (!can_post(rail, LINA_CLASS_BULK)) {
+			bulk_tell(s, i);
+			return 0;
+		}
 		bool measure = s->chunks++ % COST_EVERY == 0;
 		uint64_t from_ns = measure ? lina_link_now_ns() : 0;
-		uint64_t n = bulk_bytes(s, i, part);
+		uint64_t n = bulk_take(s, i, part);
 		if (!n && part->at < part->until)
 			return 0;
-		int err = begin(s, part, n);
+		int err = chunk_post(s, part, n);
 		if (err || rail->state != VERBS_UP)
-			return err;
-		bulk_sent(s, i, n);
-		err = chunk_post(s, part, n);
-		if (err)
 			return err;
 		if (measure)
 			lina_link_cost(

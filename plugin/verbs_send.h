@@ -90,7 +90,4 @@ void verbs_send_rail_up(struct verbs_conn *conn, struct verbs_rail *rail);
 /* Ends requests that the receiver has wholly, though a broken rail cannot say so. */
 void verbs_send_settle(struct verbs_sender *s);
 
-/* Tells the link of rail i of bulk that has a grant by now. */
-void verbs_send_tell_bulk(struct verbs_sender *s, int i);
-
 #endif

@@ -313,3 +313,10 @@ uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns)
 	}
 	return min_u64(min_u64(bytes, room), flow->queued_bytes);
 }
+
+uint64_t lina_flow_take(struct lina_flow *flow, uint64_t most_bytes, uint64_t now_ns)
+{
+	uint64_t taken = min_u64(lina_flow_ask(flow, now_ns), most_bytes);
+	lina_flow_sent(flow, taken, now_ns);
+	return taken;
+}

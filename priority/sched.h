@@ -138,6 +138,10 @@ uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns);
  * for is allowed: a chunk that was begun must end before other work of its connection can move. */
 void lina_flow_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns);
 
+/* Both in one: of what may be handed down now at most most_bytes have been. Returns how much that
+ * is. */
+uint64_t lina_flow_take(struct lina_flow *flow, uint64_t most_bytes, uint64_t now_ns);
+
 /* bytes of the flow are below now, as its transport sees it. For latency flows to be called before
  * lina_flow_sent, and at need only: what is below of them is not counted by lina_flow_sent. */
 void lina_flow_below(struct lina_flow *flow, uint64_t bytes);

@@ -392,6 +392,13 @@ void twin_sent(struct twin *t, int flow, uint64_t bytes, uint64_t now_ns)
 	happen(t, TWIN_SENT, flow, bytes, now_ns)->took = passes && t->cls[flow] == LINA_CLASS_BULK;
 }
 
+uint64_t twin_take(struct twin *t, int flow, uint64_t most_bytes, uint64_t now_ns)
+{
+	uint64_t taken = least(twin_ask(t, flow, now_ns), most_bytes);
+	twin_sent(t, flow, taken, now_ns);
+	return taken;
+}
+
 void twin_below(struct twin *t, int flow, uint64_t bytes)
 {
 	happen(t, TWIN_BELOW, flow, bytes, 0);

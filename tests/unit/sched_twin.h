@@ -46,6 +46,7 @@ void twin_drop(struct twin *t, int flow);
 void twin_post(struct twin *t, int flow, uint64_t bytes, uint64_t now_ns);
 uint64_t twin_ask(struct twin *t, int flow, uint64_t now_ns);
 void twin_sent(struct twin *t, int flow, uint64_t bytes, uint64_t now_ns);
+uint64_t twin_take(struct twin *t, int flow, uint64_t most_bytes, uint64_t now_ns);
 void twin_below(struct twin *t, int flow, uint64_t bytes);
 
 uint64_t twin_queued(const struct twin *t, int flow);

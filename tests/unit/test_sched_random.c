@@ -166,6 +166,17 @@ static void step_ask(enum lina_class cls)
 		step_sent(flow, random_below(twin_queued(&r.twin, flow) + 1));
 }
 
+/* All of what may go, or part of it, in one call. */
+static void step_take(void)
+{
+	int flow = random_flow(random_below(4) ? LINA_CLASS_BULK : LINA_CLASS_LATENCY);
+	uint64_t most = random_below(2) ? UINT64_MAX : random_near(r.params.chunk_bytes);
+	uint64_t now = random_now();
+
+	same("taken", lina_flow_take(&r.flow[flow], most, now),
+		twin_take(&r.twin, flow, most, now));
+}
+
 static void step_outside(void)
 {
 	uint64_t now = random_now(), until = now + random_near(r.params.hold_max_ns);
@@ -204,8 +215,10 @@ static void step(void)
 		step_outside();
 	else if (dice < 23)
 		random_below(2) ? step_drop() : step_tune();
+	else if (dice < 32)
+		step_take();
 	else
-		step_ask(dice < 30 ? LINA_CLASS_LATENCY : LINA_CLASS_BULK);
+		step_ask(dice < 36 ? LINA_CLASS_LATENCY : LINA_CLASS_BULK);
 	uint64_t now = random_now();
 	same("pending until", lina_sched_pending_until(&r.sched, now),
 		twin_pending_until(&r.twin, now));
