@@ -18,8 +18,8 @@ static int size_fail(struct verbs_sender *s, int tag, uint64_t bytes, uint64_t r
 static int release(
 	struct verbs_sender *s, struct verbs_send_request *r, const struct verbs_send_credit *c)
 {
-	if (r->bytes > c->room)
-		return size_fail(s, r->tag, r->bytes, c->room);
+	if (r->bytes > c->to.room)
+		return size_fail(s, r->tag, r->bytes, c->to.room);
 	r->credit = *c;
 	verbs_send_move(s, r);
 	return 0;
@@ -33,7 +33,7 @@ static int credit_take(struct verbs_sender *s, struct verbs_send_credit *c)
 
 	TAILQ_FOREACH(r, &s->waiting, link)
 	{
-		if (r->tag != c->tag)
+		if (r->tag != c->to.tag)
 			continue;
 		TAILQ_REMOVE(&s->waiting, r, link);
 		return release(s, r, c);
@@ -50,42 +50,28 @@ static bool is_here(const struct verbs_sender *s, const struct verbs_cts *cts)
 	return be64toh(number) == s->next_number;
 }
 
-static int entry_take(
-	struct verbs_sender *s, uint64_t number, unsigned entry, const struct verbs_credit *from)
-{
-	unsigned slot = (unsigned)(number % VERBS_REQUESTS);
-	struct verbs_send_credit *c = &s->credit[slot][entry];
-
-	c->tag = from->tag;
-	c->number = number;
-	c->addr = from->addr;
-	c->room = from->room;
-	for (int i = 0; i < VERBS_RAILS_MAX; i++)
-		c->rkey[i] = from->rkey[i];
-	c->slot = (uint8_t)slot;
-	c->entry = (uint8_t)entry;
-	return credit_take(s, c);
-}
-
 /* The receive that is due, if all of its credit is here: 1; 0: not yet. */
 static int receive_take(struct verbs_sender *s)
 {
 	unsigned slot = (unsigned)(s->next_number % VERBS_REQUESTS);
 	const struct verbs_cts *cts = s->conn.control->cts[slot];
-	struct verbs_credit credit[LINA_RECVS_MAX];
+	struct verbs_send_credit *c = s->credit[slot];
 	int n = 1;
 
 	for (int i = 0; i < n; i++) {
 		if (!is_here(s, &cts[i]))
 			return 0;
-		if (verbs_cts_decode(&cts[i], &credit[i]) || (i > 0 && credit[i].n != n))
+		if (verbs_cts_decode(&cts[i], &c[i].to) || (i > 0 && c[i].to.n != n))
 			return verbs_conn_fail(&s->conn, -EPROTO, NULL);
-		n = credit[i].n;
+		c[i].number = s->next_number;
+		c[i].slot = (uint8_t)slot;
+		c[i].entry = (uint8_t)i;
+		n = c[i].to.n;
 	}
 	s->next_number++;
 	s->conn.sock.idle = 0;
 	for (int i = 0; i < n; i++) {
-		int err = entry_take(s, s->next_number - 1, (unsigned)i, &credit[i]);
+		int err = credit_take(s, &c[i]);
 		if (err)
 			return err;
 	}
@@ -122,7 +108,7 @@ int verbs_credit_match(struct verbs_sender *s, struct verbs_send_request *r)
 
 	TAILQ_FOREACH(c, &s->credits, link)
 	{
-		if (c->tag != r->tag)
+		if (c->to.tag != r->tag)
 			continue;
 		TAILQ_REMOVE(&s->credits, c, link);
 		return release(s, r, c);

@@ -97,8 +97,8 @@ static int say(
 	struct verbs_rail *rail = &s->conn.rail[part->rail];
 
 	return verbs_post(&s->conn, rail, r->cls,
-		&(struct verbs_write){ .to = r->credit.addr,
-			.rkey = r->credit.rkey[part->rail],
+		&(struct verbs_write){ .to = r->credit.to.addr,
+			.rkey = r->credit.to.rkey[part->rail],
 			.has_imm = true,
 			.imm = imm_of(r, kind, value),
 			.part = part });
@@ -166,8 +166,8 @@ static int chunk_post(struct verbs_sender *s, struct verbs_part *part, size_t n)
 	struct verbs_write w = { .from = r->data + part->at,
 		.bytes = (uint32_t)n,
 		.lkey = n ? r->mr->mr[part->rail]->lkey : 0,
-		.to = r->credit.addr + part->at,
-		.rkey = r->credit.rkey[part->rail],
+		.to = r->credit.to.addr + part->at,
+		.rkey = r->credit.to.rkey[part->rail],
 		.part = part,
 		.offset = part->at };
 	part->at += n;

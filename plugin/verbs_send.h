@@ -23,10 +23,8 @@ struct verbs_part {
 /* Where one message may go. */
 struct verbs_send_credit {
 	TAILQ_ENTRY(verbs_send_credit) link;
-	int tag;
+	struct verbs_credit to;
 	uint64_t number; /* of the receive */
-	uint64_t addr, room;
-	uint32_t rkey[VERBS_RAILS_MAX];
 	uint8_t slot, entry;
 };
 
