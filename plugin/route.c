@@ -68,7 +68,7 @@ static int leaves_by(int fd, const union lina_addr *from, const union lina_addr 
 	union {
 		struct nlmsghdr head;
 		uint8_t bytes[ANSWER_BYTES];
-	} answer;
+	} answer = { .bytes = { 0 } };
 
 	address_add(&q, RTA_DST, to);
 	if (from)
