@@ -23,7 +23,16 @@ struct lina_net {
 	LIST_HEAD(, lina_object) objects; /* listeners and connections. Guarded by lock */
 };
 
-/* What all contexts of the process share: made by the first, given back by the last. */
+enum { MERGES_MAX = 128 };
+
+/* A device made of others. */
+struct merge {
+	int dev, ndevs, devs[LINA_VDEV_MAX];
+};
+
+/* What all contexts of the process share: made by the first, given back by the last, but for
+ * merges: NCCL makes such devices once, and knows them by their numbers when all contexts have been
+ * closed and one is opened again. */
 static struct {
 	pthread_mutex_t lock;
 	int users; /* contexts that are open. All fields: guarded by lock, constant while users > 0
@@ -33,6 +42,8 @@ static struct {
 	const struct lina_transport_ops *ops;
 	struct lina_transport *transport;
 	uint64_t who; /* the process, to its peers */
+	int nmerges;
+	struct merge merge[MERGES_MAX];
 } process = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* RDMA where there is any, if not one of them is asked for by name. */
@@ -48,6 +59,39 @@ static int transport_open(void)
 		return err;
 	process.ops = &lina_tcp_ops;
 	return process.ops->open(&process.config, &process.transport);
+}
+
+static int merge_make(int ndevs, const int *devs, int *dev_p)
+{
+	if (!process.ops->merge) {
+		lina_info("devices of transport %s cannot be merged", process.ops->name);
+		return -EINVAL;
+	}
+	return process.ops->merge(process.transport, ndevs, devs, dev_p);
+}
+
+static void merge_note(int ndevs, const int *devs, int dev)
+{
+	if (process.nmerges == MERGES_MAX || ndevs > LINA_VDEV_MAX)
+		return;
+	struct merge *m = &process.merge[process.nmerges++];
+	m->dev = dev;
+	m->ndevs = ndevs;
+	memcpy(m->devs, devs, (size_t)ndevs * sizeof(*devs));
+}
+
+/* As far as each gets the number it had: there may be other devices now. */
+static void merges_again(void)
+{
+	int n = 0;
+
+	for (; n < process.nmerges; n++) {
+		struct merge *m = &process.merge[n];
+		if (process.ops->count(process.transport) != m->dev ||
+			merge_make(m->ndevs, m->devs, &m->dev))
+			break;
+	}
+	process.nmerges = n;
 }
 
 static int process_open(void)
@@ -67,8 +111,10 @@ static int process_open(void)
 	if (err) {
 		lina_placement_close();
 		lina_watch_close();
+		return err;
 	}
-	return err;
+	merges_again();
+	return 0;
 }
 
 static int process_get(void)
@@ -176,14 +222,16 @@ int lina_net_props_get(int dev, struct lina_net_props *props_p)
 
 int lina_net_merge(int ndevs, const int *devs, int *dev_p)
 {
-	int err = dev_check(0);
-	if (err)
-		return err;
-	if (!process.ops->merge) {
-		lina_info("devices of transport %s cannot be merged", process.ops->name);
-		return -EINVAL;
-	}
-	return process.ops->merge(process.transport, ndevs, devs, dev_p);
+	int dev;
+
+	pthread_mutex_lock(&process.lock);
+	int err = process.transport ? merge_make(ndevs, devs, &dev) : -ENODEV;
+	if (!err)
+		merge_note(ndevs, devs, dev);
+	pthread_mutex_unlock(&process.lock);
+	if (!err)
+		*dev_p = dev;
+	return err;
 }
 
 int lina_net_attr_set(struct lina_net *net, const struct lina_net_attr *attr)

@@ -94,7 +94,8 @@ int lina_net_count(int *ndev_p);
 int lina_net_props_get(int dev, struct lina_net_props *props_p);
 
 /* Makes one device of ndevs, whose numbers are at devs; it has the next number, and lasts as long
- * as they do. -EINVAL (logged): the transport, or these devices, cannot be merged. */
+ * as they do: it is there again when all contexts were closed and one is opened, if they are.
+ * -EINVAL (logged): the transport, or these devices, cannot be merged; -ENODEV. */
 int lina_net_merge(int ndevs, const int *devs, int *dev_p);
 
 /* Latched for the calling thread until its next call. */
