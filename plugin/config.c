@@ -78,12 +78,13 @@ static const char *env_get(char *const *env, const char *name)
 
 /* --- one value --- */
 
-static int parse_int(const struct lina_knob *knob, const char *name, const char *text, int *field)
+static int parse_int(
+	const struct lina_knob *knob, const char *name, const char *text, int base, int *field)
 {
 	char *end;
 
 	errno = 0;
-	long value = strtol(text, &end, 10);
+	long value = strtol(text, &end, base);
 	if (errno != 0 || end == text || *end != '\0' || value < knob->lowest ||
 		value > knob->highest) {
 		lina_warn("%s=%s: must be a whole number from %d to %d (%s)", name, text,
@@ -104,9 +105,10 @@ static int read_int(const struct lina_knob *knob, char *const *env, int *field)
 	const char *text = env_get(env, knob->name);
 
 	if (text != NULL)
-		return parse_int(knob, knob->name, text, field);
+		return parse_int(knob, knob->name, text, 10, field);
+	/* NCCL takes hexadecimal and octal digits too. */
 	text = stand_in_get(knob, env);
-	if (text != NULL && parse_int(knob, knob->stand_in, text, field) != 0)
+	if (text != NULL && parse_int(knob, knob->stand_in, text, 0, field) != 0)
 		lina_warn("%s is left out", knob->stand_in);
 	return 0;
 }

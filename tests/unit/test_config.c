@@ -203,6 +203,21 @@ static void nccls_number_stands_in(void **state)
 	assert_int_equal(config.gid_index, -1);
 }
 
+/* strtoll with base 0, as NCCL does: a traffic class is often written in hexadecimal digits. */
+static void nccls_number_is_read_as_nccl_reads_it(void **state)
+{
+	struct lina_config config = untouched();
+
+	(void)state;
+	assert_int_equal(
+		READ(&config, "NCCL_IB_TC=0x6a", "NCCL_IB_SL=03", "NCCL_IB_TIMEOUT=0X16"), 0);
+	assert_int_equal(config.latency_tc, 106);
+	assert_int_equal(config.bulk_tc, 106);
+	assert_int_equal(config.latency_sl, 3);
+	assert_int_equal(config.qp_timeout, 22);
+	assert_int_equal(nlines, 0);
+}
+
 static void long_text_is_refused(void **state)
 {
 	struct lina_config config = untouched();
@@ -299,6 +314,7 @@ int main(void)
 		cmocka_unit_test(nccls_variable_stands_in),
 		cmocka_unit_test(bad_value_of_nccls_is_left_out),
 		cmocka_unit_test(nccls_number_stands_in),
+		cmocka_unit_test(nccls_number_is_read_as_nccl_reads_it),
 		cmocka_unit_test(long_text_is_refused),
 		cmocka_unit_test(unknown_name_is_warned_of),
 		cmocka_unit_test(very_long_unknown_name_is_survived),
