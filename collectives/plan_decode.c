@@ -1,5 +1,6 @@
 /* Placement tables in: the only place that knows how a plan is read. */
 #include <errno.h>
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,12 @@ static int read_header(struct lina_words *w, struct lina_plan_shape *shape, uint
 
 /* --- layers --- */
 
+/* As in C, whatever locale the program has set. The C library's own, which takes no memory. */
+static double number_of(const char *text, char **end_p)
+{
+	return strtod_l(text, end_p, newlocale(LC_ALL_MASK, "C", (locale_t)0));
+}
+
 /* "0.25" to 0.25. Of a copy, since strtod wants a zero behind it. */
 static int parse_share(struct lina_word word, double *share_p)
 {
@@ -93,7 +100,7 @@ static int parse_share(struct lina_word word, double *share_p)
 	copy[word.bytes] = '\0';
 	if (copy[strspn(copy, "0123456789.e+-")] != '\0')
 		return -EINVAL;
-	*share_p = strtod(copy, &end);
+	*share_p = number_of(copy, &end);
 	return *end == '\0' && *share_p >= 0 && *share_p <= 1 ? 0 : -EINVAL;
 }
 

@@ -1,5 +1,6 @@
 /* Placement tables out: the only place that knows how a plan is written. */
 #include <errno.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -85,27 +86,37 @@ static void put_slot(struct text *t, const struct lina_plan *plan,
 		put(t, " %d:%.17g", expert, share);
 }
 
-int lina_plan_encode(const struct lina_plan *plan, char **text_p, size_t *bytes_p)
+static void put_layers(
+	struct text *t, const struct lina_plan *plan, const struct lina_replicas *replicas)
 {
 	int per_device = plan->shape.slots_per_device;
+
+	for (int l = 0; l < plan->shape.nlayers; l++) {
+		put(t, "layer %d\n", l);
+		for (int s = 0; s < lina_plan_nslots(&plan->shape); s++) {
+			if (s % per_device == 0)
+				put(t, "device %d:", s / per_device);
+			put_slot(t, plan, replicas, l, s);
+			if (s % per_device == per_device - 1)
+				put(t, "\n");
+		}
+	}
+}
+
+int lina_plan_encode(const struct lina_plan *plan, char **text_p, size_t *bytes_p)
+{
 	struct lina_replicas *replicas;
 	struct text t = { 0 };
 	int err = lina_replicas_create(plan, &replicas);
 
 	if (err)
 		return err;
+	/* Shares with a point, whatever locale the program has set. */
+	locale_t before = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
 	put_header(&t, plan);
-	for (int l = 0; l < plan->shape.nlayers; l++) {
-		put(&t, "layer %d\n", l);
-		for (int s = 0; s < lina_plan_nslots(&plan->shape); s++) {
-			if (s % per_device == 0)
-				put(&t, "device %d:", s / per_device);
-			put_slot(&t, plan, replicas, l, s);
-			if (s % per_device == per_device - 1)
-				put(&t, "\n");
-		}
-	}
+	put_layers(&t, plan, replicas);
 	put(&t, "end\n");
+	(void)uselocale(before);
 	lina_replicas_destroy(replicas);
 	if (t.failed) {
 		free(t.chars);

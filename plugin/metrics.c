@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <locale.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -162,7 +163,7 @@ static void waits_print(FILE *out, const struct lina_stats_view *view, uint32_t 
 		labels, count, labels, waits.sum_s, labels, count);
 }
 
-void lina_metrics_print(FILE *out, const struct lina_stats_view *view)
+static void all_print(FILE *out, const struct lina_stats_view *view)
 {
 	char program[LABEL_BYTES];
 
@@ -180,6 +181,15 @@ void lina_metrics_print(FILE *out, const struct lina_stats_view *view)
 			waits_print(out, view, i, cls);
 	for (size_t i = 0; i < sizeof(link_families) / sizeof(link_families[0]); i++)
 		link_family_print(out, view, &link_families[i]);
+}
+
+/* Numbers with a point, in whatever locale the program is that runs the plugin. */
+void lina_metrics_print(FILE *out, const struct lina_stats_view *view)
+{
+	locale_t before = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
+
+	all_print(out, view);
+	(void)uselocale(before);
 }
 
 /* In a folder that others may write to, a link of theirs under the draft's name leads nowhere: what
