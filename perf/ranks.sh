@@ -82,17 +82,25 @@ show() {
 	done
 }
 
-# run_ranks PREFIX N RATE TIMEOUT PROGRAM ARG...: RATE in Mbit/s, 0 for hosts without limit, loopback for no hosts.
+# run_ranks PREFIX N RATE TIMEOUT PROGRAM ARG...: RATE in Mbit/s, 0 for hosts without limit, loopback for no hosts,
+# rdma:RATE for those of the guest with Soft-RoCE devices.
 # Every process that this starts is gone when it returns, and so are the hosts. The network 'fifo' of the rank programs
 # (perf/job.h) needs its rule in LINA_CLASSES.
 run_ranks() {
 	prefix=$1 ranks=$2 rate=$3 timeout=$4
 	shift 4
+	case $rate in
+	rdma:*) set -- tests/rdma/rank "$@" ;;
+	esac
 	set -- --ranks "$ranks" --timeout "$timeout" \
 		--env "LINA_CLASSES=traffic:1=latency${LINA_CLASSES:+,$LINA_CLASSES}" \
 		--env "NCCL_NET_PLUGIN=$PWD/build/plugin/libnccl-net-lina.so" -- "$@"
 	case $rate in
 	loopback) set -- build/tests/launch/lina-launch "$@" ;;
+	rdma:*)
+		set -- tests/rdma/guest -n "$ranks" -m 4096 -s "${rate#rdma:}mbit" -t "$timeout" \
+			build/tests/launch/lina-launch --hosts h "$@"
+		;;
 	*)
 		[ "$rate" = 0 ] && tc_rate=none || tc_rate=${rate}mbit
 		set -- tests/hosts/hosts run "$prefix" $(((ranks + per_host - 1) / per_host)) "$tc_rate" \
