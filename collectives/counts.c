@@ -1,7 +1,6 @@
 #include "collectives/counts.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 
 int lina_counts_create(int nlayers, int nexperts, struct lina_counts **counts_p)
@@ -87,7 +86,7 @@ int lina_counts_check(const struct lina_counts *counts, size_t *where_p)
 	size_t n = (size_t)counts->nlayers * (size_t)counts->nexperts;
 
 	for (size_t i = 0; i < n; i++)
-		if (!(counts->tokens[i] >= 0 && isfinite(counts->tokens[i]))) {
+		if (!(counts->tokens[i] >= 0 && counts->tokens[i] <= LINA_LOAD_MAX)) {
 			*where_p = i;
 			return -EINVAL;
 		}

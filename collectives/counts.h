@@ -19,9 +19,14 @@
 /* Largest numbers of layers and experts anywhere in the planner and in its files. */
 enum { LINA_LAYERS_MAX = 4096, LINA_EXPERTS_MAX = 16384 };
 
+/* Largest count in a file, and largest load that is planned with, which may be a sum of many: what
+ * is computed of them stays finite. */
+#define LINA_TOKENS_MAX 0x1p53
+#define LINA_LOAD_MAX   0x1p100
+
 struct lina_counts {
 	int nlayers, nexperts;
-	double *tokens; /* [nlayers][nexperts], finite and >= 0 */
+	double *tokens; /* [nlayers][nexperts], 0 to LINA_LOAD_MAX */
 };
 
 /* What goes from the experts of a layer to those of the next one: tokens[pair][from][to], where
@@ -59,7 +64,8 @@ double lina_counts_sum(const struct lina_counts *counts, int layer);
  * differ in shape. */
 int lina_counts_add(struct lina_counts *sum, const struct lina_counts *counts, double weight);
 
-/* -EINVAL: some load is negative, infinite or no number; where says which (its index). */
+/* -EINVAL: some load is negative, above LINA_LOAD_MAX or no number; where says which (its index).
+ */
 int lina_counts_check(const struct lina_counts *counts, size_t *where_p);
 
 /* The loads that transitions imply: layer p has the sums over to, the last layer those over from.

@@ -1,6 +1,5 @@
 /* The model file in. */
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,10 +46,10 @@ static int word_load(struct lina_words *w, double *load_p)
 		copy[word.bytes] = '\0';
 		*load_p = strtod(copy, &end);
 		if (!*end && strspn(copy, "0123456789+-.eE") == word.bytes && *load_p >= 0 &&
-			isfinite(*load_p))
+			*load_p <= LINA_TOKENS_MAX)
 			return 0;
 	}
-	return lina_words_expected(w, word, "a load, a number not below 0");
+	return lina_words_expected(w, word, "a load from 0 to %.0f", LINA_TOKENS_MAX);
 }
 
 static int word_fixed(struct lina_words *w, const char *text)

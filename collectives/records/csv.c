@@ -395,8 +395,8 @@ static int cell_parse(struct table *t, const struct column *column, struct cell 
 	case NEXT_EXPERT:
 		return whole(place, cell, "an expert", 0, LINA_EXPERTS_MAX - 1, &r->next_expert);
 	case COUNT:
-		if (!number_of(cell, &r->tokens) || r->tokens < 0)
-			return expected(place, cell, "a count, a number not below 0", 0, 0);
+		if (!number_of(cell, &r->tokens) || r->tokens < 0 || r->tokens > LINA_TOKENS_MAX)
+			return expected(place, cell, "a count", 0, LINA_TOKENS_MAX);
 		return 0;
 	case PATH:
 		return path_parse(t, column->index, cell, place, r);

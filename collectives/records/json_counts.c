@@ -299,11 +299,12 @@ static int row_read(struct counts *s, struct lina_input *in, struct lina_plan_te
 			LINA_EXPERTS_MAX);
 	for (size_t e = 0; e < json_array_size(s->row); e++)
 		if (!json_is_number(json_array_get(s->row, e)) ||
-			json_number_value(json_array_get(s->row, e)) < 0)
+			json_number_value(json_array_get(s->row, e)) < 0 ||
+			json_number_value(json_array_get(s->row, e)) > LINA_TOKENS_MAX)
 			return lina_input_fault(fault_p, line, column,
-				"expected counts, numbers not below 0, but element %zu of this row "
-				"is none",
-				e);
+				"expected counts, numbers from 0 to %.0f, but element %zu of this "
+				"row is none",
+				LINA_TOKENS_MAX, e);
 	return 0;
 }
 

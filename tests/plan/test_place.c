@@ -143,8 +143,12 @@ static void what_does_not_fit_is_refused(void **state)
 		wrong.shape.slots_per_device = 1;
 		assert_int_equal(methods[m](&wrong, &plan), -EINVAL);
 	}
-	((double *)place.score.counts->tokens)[2] = NAN;
-	assert_int_equal(lina_place_eplb(&place, &plan), -EINVAL);
+	static const double no_loads[] = { NAN, INFINITY, 1e308, -1 };
+	for (int i = 0; i < 4; i++) {
+		((double *)place.score.counts->tokens)[2] = no_loads[i];
+		for (int m = 0; m < NMETHODS; m++)
+			assert_int_equal(methods[m](&place, &plan), -EINVAL);
+	}
 	assert_null(plan);
 	case_close(&place);
 }

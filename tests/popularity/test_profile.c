@@ -85,7 +85,7 @@ static void faults_have_a_place(void **state)
 	expect_fault("lina-profile 1\nmethod magic\n",
 		"2:8: expected mean, window, decay or paths, not 'magic'");
 	expect_fault("lina-profile 1\nmethod mean\nexperts 2\nloads 0 1 x\nend\n",
-		"4:11: expected a load, a number not below 0, not 'x'");
+		"4:11: expected a load from 0 to 9007199254740992, not 'x'");
 	expect_fault("lina-profile 1\nmethod mean\nexperts 2\nloads 3 1 1\nloads 2 1 1\nend\n",
 		"5:7: expected a layer from 4 to 4095, not '2'");
 	expect_fault("lina-profile 1\nmethod mean\nexperts 2\nloads 3 1 1\npath 3\nend\n",

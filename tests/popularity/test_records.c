@@ -146,9 +146,11 @@ static void csv_faults(void **state)
 	expect_fault("layer,expert,count\n0,1,5\n0,x,5\n",
 		"3:3: expected an expert from 0 to 16383, not 'x'");
 	expect_fault("layer,expert,count\n0,1,-5\n",
-		"2:5: expected a count, a number not below 0, not '-5'");
+		"2:5: expected a count from 0 to 9007199254740992, not '-5'");
 	expect_fault("layer,expert,count\n0,1,inf\n",
-		"2:5: expected a count, a number not below 0, not 'inf'");
+		"2:5: expected a count from 0 to 9007199254740992, not 'inf'");
+	expect_fault("layer,expert,count\n0,1,1e308\n",
+		"2:5: expected a count from 0 to 9007199254740992, not '1e308'");
 	expect_fault("layer,expert,count\n4096,1,5\n",
 		"2:1: expected a layer from 0 to 4095, not '4096'");
 	expect_fault("layer,expert,count\n0,1\n", "2:4: expected 3 columns, but the line has 2");
@@ -188,8 +190,10 @@ static void counts_faults(void **state)
 {
 	(void)state;
 	expect_fault("[[1,2],\n [3,x]]", "2:5: invalid token near 'x'");
-	expect_fault("[[1,2],\n [3,-4]]",
-		"2:2: expected counts, numbers not below 0, but element 1 of this row is none");
+	expect_fault("[[1,2],\n [3,-4]]", "2:2: expected counts, numbers from 0 to "
+					  "9007199254740992, but element 1 of this row is none");
+	expect_fault("[[1,2],\n [3,1e300]]", "2:2: expected counts, numbers from 0 to "
+					     "9007199254740992, but element 1 of this row is none");
 	expect_fault("[[1,2],\n [3,4]", "2:7: expected ',' or ']', but the file ends");
 	expect_fault("[[1,2],\n [[3,4]]]", "2:2: expected a row of counts, not '['");
 	expect_fault("[[1,2]] x", "1:9: expected the end of the file, not 'x'");
