@@ -92,11 +92,24 @@ static int find(struct lina_input *in, enum lina_records_format *format_p,
 		"with a line of column names");
 }
 
+/* What spreadsheets put in front of UTF-8. */
+static int pass_mark(struct lina_input *in, struct lina_plan_text_fault *fault_p)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	const size_t want = sizeof(mark) - 1;
+	const char *bytes;
+	size_t n;
+	int err = lina_input_peek(in, want, &bytes, &n, fault_p);
+
+	if (!err && n >= want && memcmp(bytes, mark, want) == 0)
+		lina_input_skip(in, want);
+	return err;
+}
+
 int lina_records_create(struct lina_input *in, const struct lina_records_options *options,
 	struct lina_records **records_p, struct lina_plan_text_fault *fault_p)
 {
 	struct lina_records *r = calloc(1, sizeof(*r));
-	int err = 0;
 
 	if (!r) {
 		lina_input_close(in);
@@ -105,7 +118,8 @@ int lina_records_create(struct lina_input *in, const struct lina_records_options
 	r->in = in;
 	r->ended = 1;
 	r->format = options->format;
-	if (r->format == LINA_RECORDS_AUTO)
+	int err = pass_mark(in, fault_p);
+	if (!err && r->format == LINA_RECORDS_AUTO)
 		err = find(in, &r->format, fault_p);
 	if (!err) {
 		r->ops = formats[r->format].ops;

@@ -16,7 +16,8 @@
  * tokens, one in each line, with the experts in each layer separated by blanks, the first choice
  * first. A column "step" is allowed in each; others are passed over. Where the first line has
  * numbers, three are layer, expert, count and four are layer, source, destination, count. Lines
- * that are empty or begin with '#' are passed over.
+ * that are empty or begin with '#' are passed over, and so is a byte order mark (UTF-8) in front of
+ * a file.
  *
  * Layers have the numbers that the file gives them, 0 to LINA_LAYERS_MAX - 1, experts 0 to
  * LINA_EXPERTS_MAX - 1. Files are read once from front to back, in the memory of an input (input.h)

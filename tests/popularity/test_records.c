@@ -140,6 +140,19 @@ static void csv_of_one_value_only(void **state)
 	free(out);
 }
 
+static void a_byte_order_mark_is_passed_over(void **state)
+{
+	(void)state;
+	expect("\xef\xbb\xbflayer,expert,count\r\n0,1,5\r\n", "0:1=5\n");
+	expect("\xef\xbb\xbf[[1,2]]", "0:0=1\n0:1=2\n");
+	expect("\xef\xbb\xbf"
+	       "0,1,5\n",
+		"0:1=5\n");
+	expect_fault("\xef\xbb\xbf", "1:1: expected records, but the file is empty");
+	expect_fault("\xef\xbb", "1:1: expected records: JSON lines of Megatron, a NumPy array, "
+				 "JSON counts, or CSV with a line of column names");
+}
+
 static void csv_faults(void **state)
 {
 	(void)state;
@@ -331,6 +344,7 @@ int main(void)
 		cmocka_unit_test(csv_paths),
 		cmocka_unit_test(csv_of_one_value_only),
 		cmocka_unit_test(csv_faults),
+		cmocka_unit_test(a_byte_order_mark_is_passed_over),
 		cmocka_unit_test(counts_of_layers_and_of_steps),
 		cmocka_unit_test(counts_faults),
 		cmocka_unit_test(megatron_lines),
