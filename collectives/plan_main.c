@@ -1,6 +1,7 @@
 /* lina-plan: the planner's command line. What the subcommands do is in a file of each. */
 #include "collectives/plan_main.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,19 +41,28 @@ static void print_help(FILE *out)
 	(void)fputs("\n'lina-plan COMMAND --help' says more of a command.\n", out);
 }
 
+/* A report that nobody got is no success. */
+static int finish(int status)
+{
+	errno = 0;
+	if (status == EXIT_SUCCESS && (fflush(stdout) != 0 || ferror(stdout)))
+		return lina_plan_complain("stdout: %s", strerror(errno ? errno : EIO));
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	char name[64];
 
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
 		print_help(argc < 2 ? stderr : stdout);
-		return argc < 2 ? 64 : EXIT_SUCCESS;
+		return argc < 2 ? 64 : finish(EXIT_SUCCESS);
 	}
 	for (int i = 0; i < NCOMMANDS; i++)
 		if (strcmp(argv[1], commands[i].name) == 0) {
 			(void)snprintf(name, sizeof(name), "lina-plan %s", commands[i].name);
 			argv[1] = name;
-			return commands[i].run(argc - 1, argv + 1);
+			return finish(commands[i].run(argc - 1, argv + 1));
 		}
 	(void)lina_plan_complain("no command '%s'; 'lina-plan --help' names them", argv[1]);
 	return 64;

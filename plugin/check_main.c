@@ -247,6 +247,10 @@ int main(int argc, char **argv)
 		return EX_USAGE;
 	check_all(&report, &o);
 	(o.json ? check_print_json : check_print)(stdout, &report);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		(void)fprintf(stderr, "lina-check: the standard output cannot be written to\n");
+		return EXIT_FAIL;
+	}
 	enum check_level worst = check_worst(&report);
 	return worst == CHECK_FAIL ? EXIT_FAIL : worst == CHECK_WARN ? EXIT_WARN : EXIT_SUCCESS;
 }

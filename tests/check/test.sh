@@ -24,6 +24,10 @@ expect() {
 	fi
 }
 
+full=0
+"$check" --plugin lina --no-self-test >/dev/full 2>"$work/out" || full=$?
+[ "$full" -eq 2 ] && grep -q 'cannot be written' "$work/out" || { echo "a full disk: exit status $full"; cat "$work/out"; exit 1; }
+
 # Limits of this machine may be low, which is a warning and no concern of this test.
 well=0
 "$check" --plugin lina --no-self-test >"$work/out" || well=$?

@@ -64,5 +64,14 @@ refused "only the method best" -m eplb --devices 4 --slots 3 --current best --mo
 refused "wanted are 2, 8, 8" --devices 8 --current best
 echo rubbish >table
 refused "table:1:1: expected 'lina-placement'" --devices 4 --current table
+# What could not be said was not done: a disk is full.
+for report in 'evaluate best -c counts.csv' 'evaluate best -c counts.csv --json' 'evaluate best -c counts.csv --csv' \
+	'check best' 'pack -e 8 -d 4 -a 1e-5,1e-9 -g 1e-6,1e-12' 'pipeline -a 1e-5,1e-9 -g 1e-6,1e-12' \
+	'place -c counts.csv --devices 4 -o full' 'profile -c counts.csv' 'export --format eplb eplb' --help; do
+	status=0
+	"$plan" $report >/dev/full 2>out || status=$?
+	[ "$status" -eq 1 ] && grep -q '^lina-plan: stdout: ' out || { cat out; fail "$report: status $status, and nobody got it"; }
+done
+
 echo '0,1,x' >>counts.csv
 refused "counts.csv:18:5" --devices 4
