@@ -62,6 +62,8 @@ enum { LINA_CONFIG_TEXT_BYTES = 256, LINA_HOT_FIRST_TABLE = 2 };
 /* Whole numbers for which one of NCCL's variables stands in where ours is not set: field, variable,
  * NCCL's, default, lowest, highest, unit, help. */
 #define LINA_KNOBS_STAND_IN(X)                                                                     \
+	X(no_rdma, "LINA_NO_RDMA", "NCCL_IB_DISABLE", 0, 0, 1, "(off, on)",                        \
+		"whether RDMA devices are left alone unless LINA_TRANSPORT asks for them by name") \
 	X(gid_index, "LINA_GID_INDEX", "NCCL_IB_GID_INDEX", -1, -1, 255, "(index)",                \
 		"RDMA: the entry of a port's table of addresses to use; -1: the best one there "   \
 		"is")                                                                              \

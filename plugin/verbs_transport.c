@@ -28,11 +28,19 @@ static int open_fail(const struct lina_config *config, int err, const char *why)
 	return err;
 }
 
+static bool is_off(const struct lina_config *config)
+{
+	return config->no_rdma && strcmp(config->transport, "verbs") != 0;
+}
+
 static int verbs_open(const struct lina_config *config, struct lina_transport **transport_p)
 {
 	struct lina_iface ifaces[LINA_IFACES_MAX];
 	char why[LINA_VERBS_WHY_BYTES] = "";
 	int nifaces = 0;
+
+	if (is_off(config))
+		return open_fail(config, -ENODEV, "NCCL_IB_DISABLE or LINA_NO_RDMA is set");
 
 	struct lina_transport *t = calloc(1, sizeof(*t));
 	if (!t)
