@@ -12,6 +12,7 @@
  *   verbs_undo.c       the sending end: what a broken rail did not deliver
  *   verbs_match.c      the sending end: credits and what they are for
  *   verbs_recv.c       the receiving end
+ *   verbs_credit.c     the receiving end: what it writes to the sender's memory
  *   verbs_flush.h      the receiving end: memory of GPUs
  *
  * A connection has a rail for each port of its device, and a rail a queue pair for each class of

@@ -7,54 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plugin/verbs_conn.h"
+#include "plugin/verbs_recv.h"
 
 enum {
-	GRANT_PARTS = 4, /* a part of what may be granted ahead is worth a write */
 	REPORTS_AHEAD =
 		16, /* at least as many as a sender makes of the bulk it may have under way */
 	SIZE_IMMS = 2,
 };
 
-/* Where one message goes. */
-struct recv_buffer {
-	uint64_t room;
-	int tag;
-	bool low_known, high_due, bulk;
-	int nparts, ends; /* 0: not known; of the parts that are here */
-	uint64_t message_bytes;
-	uint64_t announced; /* to the link of each rail that was up */
-	unsigned announced_rails;
-	bool whole;
-};
-
-struct recv_request {
-	struct lina_request base;
-	bool used;
-	uint64_t number;
-	int n, left; /* buffers; without all of their message */
-	struct recv_buffer buffer[LINA_RECVS_MAX];
-};
-
-struct recv_rail {
-	uint64_t granted, got; /* bulk in all */
-};
-
-struct verbs_receiver {
-	struct verbs_conn conn;
-	uint64_t next_number; /* of the next receive */
-	uint64_t grant_bytes; /* bulk that may be granted ahead, of each rail */
-	uint32_t need;        /* immediates that may come on a queue pair */
-	uint32_t nrecvs;      /* of these, at most */
-	bool credits_due;     /* no rail was up to take them */
-	struct recv_rail rail[VERBS_RAILS_MAX];
-	struct recv_request request[VERBS_REQUESTS];
-};
-
 /* --- what arrives --- */
 
 /* Tells the links that a message of latency class is on its way in, in parts of equal size. */
-static void announce(struct verbs_receiver *r, struct recv_buffer *b)
+static void announce(struct verbs_receiver *r, struct verbs_recv_buffer *b)
 {
 	b->announced = b->message_bytes / (unsigned)b->nparts;
 	for (int i = 0; i < r->conn.nrails && i < b->nparts; i++) {
@@ -65,14 +29,14 @@ static void announce(struct verbs_receiver *r, struct recv_buffer *b)
 	}
 }
 
-static void arrived(struct verbs_receiver *r, struct recv_buffer *b)
+static void arrived(struct verbs_receiver *r, struct verbs_recv_buffer *b)
 {
 	for (int i = 0; i < r->conn.nrails; i++)
 		if (b->announced_rails >> i & 1 && r->conn.rail[i].state == VERBS_UP)
 			lina_link_sent(&r->conn.rail[i].flow[LINA_CLASS_LATENCY], b->announced);
 }
 
-static int size_known(struct verbs_receiver *r, struct recv_buffer *b)
+static int size_known(struct verbs_receiver *r, struct verbs_recv_buffer *b)
 {
 	if (b->message_bytes <= b->room)
 		return 0;
@@ -80,7 +44,8 @@ static int size_known(struct verbs_receiver *r, struct recv_buffer *b)
 	return verbs_conn_fail(&r->conn, -EMSGSIZE, NULL);
 }
 
-static int begin_take(struct verbs_receiver *r, struct recv_buffer *b, uint32_t value, bool bulk)
+static int begin_take(
+	struct verbs_receiver *r, struct verbs_recv_buffer *b, uint32_t value, bool bulk)
 {
 	struct verbs_begin begin = verbs_begin_of(value);
 
@@ -99,7 +64,7 @@ static int begin_take(struct verbs_receiver *r, struct recv_buffer *b, uint32_t 
 }
 
 /* Where a rail broke between the two, the first comes again with it. */
-static int high_take(struct verbs_receiver *r, struct recv_buffer *b, uint32_t value)
+static int high_take(struct verbs_receiver *r, struct verbs_recv_buffer *b, uint32_t value)
 {
 	if (!b->low_known || !b->high_due)
 		return verbs_conn_fail(&r->conn, -EPROTO, NULL);
@@ -110,7 +75,7 @@ static int high_take(struct verbs_receiver *r, struct recv_buffer *b, uint32_t v
 	return size_known(r, b);
 }
 
-static int whole_take(struct recv_buffer *b, uint32_t value)
+static int whole_take(struct verbs_recv_buffer *b, uint32_t value)
 {
 	b->message_bytes = value;
 	b->low_known = true;
@@ -118,7 +83,7 @@ static int whole_take(struct recv_buffer *b, uint32_t value)
 	return 0;
 }
 
-static int imm_use(struct verbs_receiver *r, struct recv_buffer *b, int i, bool bulk,
+static int imm_use(struct verbs_receiver *r, struct verbs_recv_buffer *b, int i, bool bulk,
 	const struct verbs_imm *imm)
 {
 	if (bulk && (imm->kind == VERBS_WHOLE || imm->kind >= VERBS_PROGRESS))
@@ -149,8 +114,8 @@ static int imm_take(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_
 	int err = verbs_imm_decode(in, &imm);
 	if (err)
 		return verbs_conn_fail(c, err, NULL);
-	struct recv_request *q = &r->request[imm.slot];
-	struct recv_buffer *b = &q->buffer[imm.entry];
+	struct verbs_recv_request *q = &r->request[imm.slot];
+	struct verbs_recv_buffer *b = &q->buffer[imm.entry];
 	if (!q->used || imm.entry >= (unsigned)q->n || b->whole)
 		return verbs_conn_fail(c, -EPROTO, NULL);
 	c->outages = 0;
@@ -163,91 +128,10 @@ static int imm_take(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_
 		return verbs_conn_fail(c, err, NULL);
 	if (b->low_known && !b->high_due && b->ends == b->nparts) {
 		b->whole = true;
-		q->left--;
+		r->incomplete -= --q->left == 0;
 		arrived(r, b);
 	}
 	return 0;
-}
-
-/* --- credit --- */
-
-/* Where i lies in either end's control memory. */
-static uint64_t there(const struct verbs_receiver *r, const void *at)
-{
-	return r->conn.peer_control + (uint64_t)((const char *)at - (const char *)r->conn.control);
-}
-
-static int control_write(struct verbs_receiver *r, int i, const void *from, size_t bytes)
-{
-	struct verbs_rail *rail = &r->conn.rail[i];
-
-	return verbs_post(&r->conn, rail, LINA_CLASS_LATENCY,
-		&(struct verbs_write){ .from = from,
-			.bytes = (uint32_t)bytes,
-			.lkey = rail->control_mr->lkey,
-			.to = there(r, from),
-			.rkey = rail->peer.rkey });
-}
-
-static bool control_room(const struct verbs_receiver *r, int i)
-{
-	return i >= 0 && verbs_qp_room(&r->conn.rail[i].qp[LINA_CLASS_LATENCY]) > 0;
-}
-
-static int credit_write(struct verbs_receiver *r, const struct recv_request *q)
-{
-	const struct verbs_cts *cts = r->conn.control->cts[q - r->request];
-	int i = verbs_first_up(&r->conn);
-
-	if (i < 0) {
-		r->credits_due = true;
-		return 0;
-	}
-	return control_write(r, i, cts, (size_t)q->n * sizeof(*cts));
-}
-
-/* Of all receives; a second copy does no harm. */
-static int credits_write(struct verbs_receiver *r)
-{
-	int err = 0;
-
-	r->credits_due = false;
-	for (int i = 0; i < VERBS_REQUESTS && !err; i++)
-		err = r->request[i].used ? credit_write(r, &r->request[i]) : 0;
-	return err;
-}
-
-/* Bulk that has come makes room for more, which is granted when the link lets it and it is worth a
- * write. */
-static int grant_give(struct verbs_receiver *r, int i)
-{
-	struct verbs_rail *rail = &r->conn.rail[i];
-	struct lina_link_flow *flow = &rail->flow[LINA_CLASS_BULK];
-	struct recv_rail *rr = &r->rail[i];
-	uint64_t ahead = rr->granted - rr->got, given = 0, n;
-
-	if (rail->state != VERBS_UP || r->grant_bytes - ahead < r->grant_bytes / GRANT_PARTS ||
-		!control_room(r, i))
-		return 0;
-	lina_link_below(flow, ahead);
-	uint64_t more = r->grant_bytes - ahead - flow->flow.queued_bytes;
-	for (; (n = lina_link_take(flow, more, UINT64_MAX, UINT64_MAX)) > 0; more = 0)
-		given += n;
-	if (!given)
-		return 0;
-	rr->granted += given;
-	r->conn.control->granted[i] = htobe64(rr->granted);
-	return control_write(
-		r, i, &r->conn.control->granted[i], sizeof(r->conn.control->granted[i]));
-}
-
-static int grants_give(struct verbs_receiver *r)
-{
-	int err = 0;
-
-	for (int i = 0; i < r->conn.nrails && !err; i++)
-		err = grant_give(r, i);
-	return err;
 }
 
 /* --- rails --- */
@@ -263,11 +147,10 @@ static void rail_up(struct verbs_conn *c, struct verbs_rail *rail)
 	int i = (int)(rail - c->rail);
 
 	int err = rail_fill(r, rail);
-	/* The last grant may have been lost with its last life. */
 	if (!err && rail->state == VERBS_UP)
-		err = control_write(r, i, &c->control->granted[i], sizeof(c->control->granted[i]));
+		err = verbs_grant_write(r, i);
 	if (!err && rail->state == VERBS_UP && r->credits_due)
-		(void)credits_write(r);
+		(void)verbs_credits_write(r);
 }
 
 /* What credit the sender got by the rail is not known. */
@@ -281,7 +164,7 @@ static int rail_ended(struct verbs_conn *c, struct verbs_rail *rail)
 		for (int k = 0; k < r->request[i].n; k++)
 			r->request[i].buffer[k].announced_rails &= ~bit;
 	int err = up < 0 ? 0 : verbs_rail_poll(c, &c->rail[up]); /* which makes room */
-	return err ? err : credits_write(r);
+	return err ? err : verbs_credits_write(r);
 }
 
 static int recvs_fill(struct verbs_receiver *r)
@@ -368,8 +251,8 @@ static uint32_t rkey_of(const struct verbs_mr *mr, int rail)
 	return mr->mr[rail] ? mr->mr[rail]->rkey : 0;
 }
 
-static void request_make(struct verbs_receiver *r, struct recv_request *q, int n, void *const *data,
-	const size_t *bytes, const int *tags, struct lina_mr *const *mrs)
+static void request_make(struct verbs_receiver *r, struct verbs_recv_request *q, int n,
+	void *const *data, const size_t *bytes, const int *tags, struct lina_mr *const *mrs)
 {
 	struct verbs_cts *cts = r->conn.control->cts[q - r->request];
 
@@ -384,9 +267,10 @@ static void request_make(struct verbs_receiver *r, struct recv_request *q, int n
 		for (int k = 0; k < r->conn.nrails && bytes[i]; k++)
 			credit.rkey[k] = rkey_of((const struct verbs_mr *)mrs[i], k);
 		verbs_cts_encode(&credit, r->next_number, &cts[i]);
-		q->buffer[i] = (struct recv_buffer){ .room = bytes[i], .tag = tags[i] };
+		q->buffer[i] = (struct verbs_recv_buffer){ .room = bytes[i], .tag = tags[i] };
 	}
 	r->next_number++;
+	r->incomplete++;
 	r->need += imms_of(r, n);
 	r->conn.sock.in_flight++;
 }
@@ -401,13 +285,13 @@ int verbs_recv(struct lina_conn *conn, enum lina_class cls, int n, void *const *
 	int err = r->conn.sock.err ? r->conn.sock.err : mrs_check(n, data, bytes, mrs);
 	if (err)
 		return err;
-	struct recv_request *q = &r->request[r->next_number % VERBS_REQUESTS];
+	struct verbs_recv_request *q = &r->request[r->next_number % VERBS_REQUESTS];
 	if (q->used || !recvs_room(r, n)) {
 		*request_p = NULL;
 		return 0;
 	}
 	int up = verbs_first_up(&r->conn);
-	if (!control_room(r, up)) {
+	if (!verbs_control_room(r, up)) {
 		*request_p = NULL;
 		return up < 0 ? verbs_conn_idle(&r->conn)
 			      : verbs_rail_poll(&r->conn, &r->conn.rail[up]);
@@ -415,31 +299,11 @@ int verbs_recv(struct lina_conn *conn, enum lina_class cls, int n, void *const *
 	request_make(r, q, n, data, bytes, tags, mrs);
 	err = recvs_fill(r);
 	if (!err)
-		err = credit_write(r, q);
+		err = verbs_credit_give(r, q);
 	if (err)
 		return err;
 	*request_p = &q->base;
 	return 0;
-}
-
-/* To the sender, by two rails, as it may be one of them that cannot say so. Where there is no room
- * there is traffic, and with it one who looks after this end. */
-static int complete_say(struct verbs_receiver *r, const struct recv_request *q)
-{
-	uint64_t *cell = &r->conn.control->complete[q - r->request];
-	int left = r->conn.nrails > 1 ? 2 : 0, err = 0;
-
-	*cell = htobe64(q->number);
-	for (int i = 0; i < r->conn.nrails && left && !err; i++) {
-		if (r->conn.rail[i].state != VERBS_UP)
-			continue;
-		if (!control_room(r, i))
-			err = verbs_rail_poll(&r->conn, &r->conn.rail[i]);
-		if (!err && r->conn.rail[i].state == VERBS_UP && control_room(r, i))
-			err = control_write(r, i, cell, sizeof(*cell));
-		left--;
-	}
-	return err;
 }
 
 static int progress(struct verbs_receiver *r)
@@ -451,7 +315,9 @@ static int progress(struct verbs_receiver *r)
 	if (!err)
 		err = recvs_fill(r); /* before more may come */
 	if (!err)
-		err = grants_give(r);
+		err = verbs_credits_tend(r);
+	if (!err)
+		err = verbs_grants_give(r);
 	return err ? err : verbs_conn_idle(&r->conn);
 }
 
@@ -463,7 +329,7 @@ static bool is_cut_off(const struct verbs_receiver *r)
 
 int verbs_recv_test(struct lina_request *request, int *done_p, int *bytes_p)
 {
-	struct recv_request *q = (struct recv_request *)request;
+	struct verbs_recv_request *q = (struct verbs_recv_request *)request;
 	struct verbs_receiver *r = (struct verbs_receiver *)request->conn;
 
 	*done_p = 0;
@@ -478,7 +344,7 @@ int verbs_recv_test(struct lina_request *request, int *done_p, int *bytes_p)
 		bytes_p[i] = q->buffer[i].message_bytes < INT_MAX ? (int)q->buffer[i].message_bytes
 								  : INT_MAX;
 	q->used = false;
-	err = complete_say(r, q);
+	err = verbs_complete_say(r, q);
 	if (err)
 		return err;
 	r->need -= imms_of(r, q->n);
