@@ -10,11 +10,14 @@
 /* Contexts that ask the profiler. */
 static atomic_int nasking;
 
+/* Contexts that there were. */
+static _Atomic uint64_t norigins;
+
 /* What NCCL last said on this thread, and for which context. NCCL says it just before isend or
  * irecv, and only when it differs from what it said before. */
 static _Thread_local struct {
-	const struct lina_origin *origin;
-	int op; /* lina_op, or negative */
+	uint64_t number;           /* of the origin; 0: nothing was said */
+	struct lina_source source; /* by that alone */
 } latched;
 
 void lina_origin_open(struct lina_origin *origin, const struct lina_net_params *params,
@@ -22,6 +25,7 @@ void lina_origin_open(struct lina_origin *origin, const struct lina_net_params *
 {
 	origin->params = *params;
 	origin->rules = rules;
+	origin->number = atomic_fetch_add(&norigins, 1) + 1;
 	origin->asks =
 		params->profiler && (!params->names_ops || lina_class_rules_want_name(rules));
 	if (origin->asks)
@@ -57,8 +61,14 @@ void lina_origin_close(struct lina_origin *origin)
 
 void lina_origin_told(const struct lina_origin *origin, uint32_t ops)
 {
-	latched.origin = origin;
-	latched.op = lina_op_of_mask(ops);
+	const struct lina_class_facts facts = {
+		.op = lina_op_of_mask(ops),
+		.traffic_class = origin->params.traffic_class,
+	};
+
+	latched.number = origin->number;
+	latched.source =
+		(struct lina_source){ facts.op, lina_class_rules_find(origin->rules, &facts) };
 }
 
 void lina_origin_conn_add(
@@ -115,11 +125,14 @@ static void look_at_conn(
 struct lina_source lina_origin_find(
 	struct lina_origin *origin, const struct lina_conn *conn, void *profile)
 {
+	bool told = latched.number == origin->number;
+
+	if (told && origin->params.names_ops && !origin->asks)
+		return latched.source;
 	struct lina_class_facts facts = {
-		.op = latched.origin == origin ? latched.op : -ENOENT,
+		.op = told ? latched.source.op : -ENOENT,
 		.traffic_class = origin->params.traffic_class,
 	};
-
 	if (origin->asks) {
 		struct lina_prof_answer answer = lina_prof_ask(origin->params.profiler, profile);
 

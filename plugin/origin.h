@@ -22,7 +22,8 @@
 struct lina_origin {
 	struct lina_net_params params;
 	const struct lina_class_rules *rules;
-	bool asks; /* the profiler, whose each transfer is */
+	uint64_t number; /* of this origin, in the process: no other has or will have it */
+	bool asks;       /* the profiler, whose each transfer is */
 	struct lina_traffic sent, received;
 	pthread_mutex_t lock;
 	int nconns;                         /* Guarded by lock */
