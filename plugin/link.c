@@ -73,6 +73,10 @@ static void hear(struct lina_link_dir *dir, uint64_t now_ns)
 	if (!dir->share || now_ns - dir->heard_ns < HEAR_NS)
 		return;
 	dir->heard_ns = now_ns;
+	bool alone = lina_share_is_alone(dir->share);
+	if (alone && !dir->others)
+		return;
+	dir->others = !alone;
 	uint64_t until_ns =
 		lina_share_latency_until_ns(dir->share, now_ns, sched->params.hold_max_ns);
 	lina_sched_outside(sched, until_ns, now_ns);

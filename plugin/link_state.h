@@ -29,6 +29,7 @@ struct lina_link_dir {
 	uint64_t told_until_ns, told_ns;
 	uint32_t told_flows;
 	uint64_t heard_ns;    /* when they were last listened to. Guarded by lock */
+	bool others;          /* there were any then. Guarded by lock */
 	uint32_t other_flows; /* their bulk flows. Guarded by lock */
 	struct lina_link *link;
 };

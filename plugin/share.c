@@ -287,6 +287,12 @@ static bool holds(const struct lina_share_slot *slot, uint64_t now_ns)
 	return off_ns <= LINA_SHARE_LEASE_NS;
 }
 
+bool lina_share_is_alone(const struct lina_share *share)
+{
+	return !share || !*share->ours ||
+	       (slots_used(share->segment) == 1 && share->slot == share->segment->slot);
+}
+
 uint64_t lina_share_latency_until_ns(
 	const struct lina_share *share, uint64_t now_ns, uint64_t ahead_max_ns)
 {

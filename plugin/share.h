@@ -25,6 +25,7 @@
 #ifndef LINA_PLUGIN_SHARE_H
 #define LINA_PLUGIN_SHARE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* How long what a process told holds: who has more to say tells it again before. */
@@ -51,6 +52,9 @@ void lina_share_close(struct lina_share *share);
  * bulk flows; for LINA_SHARE_LEASE_NS at most. Of several threads at once the last counts, which
  * may be one's time and another's flows. */
 void lina_share_tell(struct lina_share *share, uint64_t latency_until_ns, uint32_t bulk_flows);
+
+/* Whether no other process is there to be read of. */
+bool lina_share_is_alone(const struct lina_share *share);
 
 /* Until when others have latency work pending, the latest of them, but no later than now_ns +
  * ahead_max_ns; 0: nobody has. */
