@@ -212,9 +212,9 @@ struct verbs_write {
 	uint64_t offset;
 };
 
-/* The queue pair has room. A rail that cannot take it breaks, and what was to be written is among
- * what it did not deliver. 0, or the connection's error. */
-int verbs_post(struct verbs_conn *conn, struct verbs_rail *rail, enum lina_class cls,
+/* The queue pair, one of the rail, has room. A rail that cannot take it breaks, and what was to be
+ * written is among what it did not deliver. 0, or the connection's error. */
+int verbs_post(struct verbs_conn *conn, struct verbs_rail *rail, struct verbs_qp *qp,
 	const struct verbs_write *write);
 
 /* Takes need immediates or more, on both queue pairs. */

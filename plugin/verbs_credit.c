@@ -31,7 +31,7 @@ static int control_write(struct verbs_receiver *r, int i, const void *from, size
 {
 	struct verbs_rail *rail = &r->conn.rail[i];
 
-	return verbs_post(&r->conn, rail, LINA_CLASS_LATENCY,
+	return verbs_post(&r->conn, rail, &rail->qp[LINA_CLASS_LATENCY],
 		&(struct verbs_write){ .from = from,
 			.bytes = (uint32_t)bytes,
 			.lkey = rail->control_mr->lkey,

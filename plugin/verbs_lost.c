@@ -71,7 +71,7 @@ static int delivered_ask(
 
 	if (!verbs_qp_room(qp) || verbs_port_is_down(rail->port))
 		return 0;
-	return verbs_post(c, rail, qp->cls,
+	return verbs_post(c, rail, qp,
 		&(struct verbs_write){ .reads = true,
 			.from = cell,
 			.bytes = sizeof(*cell),

@@ -293,13 +293,12 @@ static enum ibv_wr_opcode opcode_of(const struct verbs_write *w)
 	return w->has_imm ? IBV_WR_RDMA_WRITE_WITH_IMM : IBV_WR_RDMA_WRITE;
 }
 
-int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, enum lina_class cls,
+int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp,
 	const struct verbs_write *w)
 {
-	struct verbs_qp *qp = &rail->qp[cls];
 	struct ibv_send_wr *wr = &qp->wr, *bad;
 
-	wr->wr_id = wr_id(false, cls, rail->life, qp->posted);
+	wr->wr_id = wr_id(false, qp->cls, rail->life, qp->posted);
 	wr->num_sge = w->bytes > 0;
 	wr->opcode = opcode_of(w);
 	wr->imm_data = w->has_imm ? htonl(verbs_imm_encode(&w->imm)) : 0;

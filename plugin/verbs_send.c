@@ -73,7 +73,8 @@ void verbs_send_move(struct verbs_sender *s, struct verbs_send_request *r)
 	unsigned first = r->nparts < nup ? s->turn++ % (unsigned)nup : 0;
 	for (int i = 0; i < r->nparts; i++) {
 		struct verbs_part *part = &r->part[i];
-		*part = (struct verbs_part){ .request = r };
+		part->request = r;
+		part->ended = part->done = false;
 		verbs_part(r->bytes, r->nparts, i, &part->at, &part->until);
 		verbs_part_queue(s, part, up_rail(s, first + (unsigned)i));
 	}
@@ -96,7 +97,7 @@ static int say(
 	struct verbs_send_request *r = part->request;
 	struct verbs_rail *rail = &s->conn.rail[part->rail];
 
-	return verbs_post(&s->conn, rail, r->cls,
+	return verbs_post(&s->conn, rail, &rail->qp[r->cls],
 		&(struct verbs_write){ .to = r->credit.to.addr,
 			.rkey = r->credit.to.rkey[part->rail],
 			.has_imm = true,
@@ -156,6 +157,7 @@ static int chunk_post(struct verbs_sender *s, struct verbs_part *part, size_t n)
 {
 	struct verbs_send_request *r = part->request;
 	struct verbs_rail *rail = &s->conn.rail[part->rail];
+	struct verbs_qp *qp = &rail->qp[r->cls];
 	bool whole = is_whole(r, n);
 
 	int err = whole || r->begun ? 0 : begin(s, part);
@@ -174,9 +176,9 @@ static int chunk_post(struct verbs_sender *s, struct verbs_part *part, size_t n)
 	part->ended = part->at == part->until;
 	if (part->ended)
 		TAILQ_REMOVE(&s->rail[part->rail].moving[r->cls], part, link);
-	imm_choose(s, &rail->qp[r->cls], part, n, whole, &w);
+	imm_choose(s, qp, part, n, whole, &w);
 	w.signal = true;
-	return verbs_post(&s->conn, rail, r->cls, &w);
+	return verbs_post(&s->conn, rail, qp, &w);
 }
 
 static bool can_post(const struct verbs_rail *rail, enum lina_class cls)

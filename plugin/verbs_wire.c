@@ -241,6 +241,11 @@ int verbs_nparts(uint64_t bytes, int nrails)
 
 void verbs_part(uint64_t bytes, int nparts, int i, uint64_t *from_p, uint64_t *until_p)
 {
+	if (nparts == 1) {
+		*from_p = 0;
+		*until_p = bytes;
+		return;
+	}
 	uint64_t stripe = bytes / (uint64_t)nparts / PART_ALIGN_BYTES * PART_ALIGN_BYTES;
 
 	*from_p = stripe * (uint64_t)i;
