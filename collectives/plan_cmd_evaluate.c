@@ -175,15 +175,14 @@ static int shapes_check(const struct options *o, const struct trial *t)
 static int fabric_open(const struct options *o, struct trial *t)
 {
 	int ndevices = t->plan->shape.ndevices, err;
-	struct lina_topo_fault fault;
 	struct lina_topo *topo;
 
 	if (!o->topology)
 		return lina_fabric_even(ndevices, o->port_gbps, o->nic_gbps, &t->fabric)
 			       ? lina_plan_complain("%s", strerror(ENOMEM))
 			       : EXIT_SUCCESS;
-	if (lina_topo_open(o->topology, lina_plan_nnodes(&t->plan->shape), &topo, &fault))
-		return lina_plan_complain("--topology: %s", fault.text);
+	if (lina_plan_open_topology(o->topology, lina_plan_nnodes(&t->plan->shape), &topo))
+		return EXIT_FAILURE;
 	err = topo->ndevices == ndevices ? lina_fabric_of_topo(topo, &t->fabric) : -ERANGE;
 	if (err == -ERANGE)
 		(void)lina_plan_complain("--topology: it has %d devices, but %s has %d",

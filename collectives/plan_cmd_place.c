@@ -131,11 +131,10 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 
 static int open_topology(struct options *o, struct work *w)
 {
-	struct lina_topo_fault fault;
-	int err = lina_topo_open(o->topology, o->nodes, &w->topo, &fault);
+	int err = lina_plan_open_topology(o->topology, o->nodes, &w->topo);
 
 	if (err)
-		return lina_plan_complain("--topology: %s", fault.text);
+		return err;
 	if (o->devices && o->devices != w->topo->ndevices)
 		return lina_plan_complain(
 			"--devices: %d, but the topology has %d", o->devices, w->topo->ndevices);

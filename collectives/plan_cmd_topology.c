@@ -232,16 +232,6 @@ static void costs_print(const struct lina_topo *t)
 
 /* --- the command --- */
 
-static int complain(const char *what, int err, const struct lina_topo_fault *fault)
-{
-	if (err == -ENOMEM)
-		return lina_plan_complain("no memory");
-	if (fault->line)
-		return lina_plan_complain(
-			"%.60s:%d:%d: %s", what, fault->line, fault->column, fault->text);
-	return lina_plan_complain("%.60s: %s", what, fault->text);
-}
-
 static int export(const struct options *o)
 {
 	struct lina_topo_fault fault;
@@ -250,7 +240,7 @@ static int export(const struct options *o)
 	int err = lina_topo_export(o->what, &text, &bytes, &fault);
 
 	if (err)
-		return complain(o->what, err, &fault);
+		return lina_plan_complain_topology(o->what, err, &fault);
 	err = lina_plan_save(o->export, text, bytes);
 	free(text);
 	return err;
@@ -263,12 +253,11 @@ static void count_print(int n, const char *what, const char *behind)
 
 static int show(const struct options *o)
 {
-	struct lina_topo_fault fault;
 	struct lina_topo *t;
-	int err = lina_topo_open(o->what, o->nodes, &t, &fault);
+	int err = lina_plan_open_topology(o->what, o->nodes, &t);
 
 	if (err)
-		return complain(o->what, err, &fault);
+		return err;
 	count_print(t->nnodes, "node", ", ");
 	count_print(t->ndevices, "gpu", ", ");
 	count_print(t->nnics, "nic", ", ");

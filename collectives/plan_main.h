@@ -11,6 +11,8 @@
 #include <stdlib.h>
 
 struct lina_plan;
+struct lina_topo;
+struct lina_topo_fault;
 
 /* Runs a subcommand; argv[0] is "lina-plan NAME", for messages. The exit status: 0; 1 something is
  * wrong with the input or could not be done; argp leaves with 64 for a wrong command line. */
@@ -36,6 +38,11 @@ void lina_plan_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Reads a placement table, or complains with file, line and column. */
 int lina_plan_open(const char *path, struct lina_plan **plan_p);
+
+/* The same for what lina_topo_open takes, with file, line and column, and for another -errno of
+ * topo_file.h, with what was taken. */
+int lina_plan_open_topology(const char *what, int nnodes, struct lina_topo **topo_p);
+int lina_plan_complain_topology(const char *what, int err, const struct lina_topo_fault *fault);
 
 /* An option's value as a whole number from min to max; leaves through argp_error. */
 int lina_plan_option_int(

@@ -11,6 +11,7 @@
 #include "collectives/plan_io.h"
 #include "collectives/plan_main.h"
 #include "collectives/whole_file.h"
+#include "topology/topo_file.h"
 
 void lina_plan_say(const char *fmt, ...)
 {
@@ -32,6 +33,24 @@ int lina_plan_open(const char *path, struct lina_plan **plan_p)
 	if (!fault.line)
 		return lina_plan_complain("%s: %s", path, fault.text);
 	return lina_plan_complain("%s:%d:%d: %s", path, fault.line, fault.column, fault.text);
+}
+
+int lina_plan_complain_topology(const char *what, int err, const struct lina_topo_fault *fault)
+{
+	if (err == -ENOMEM)
+		return lina_plan_complain("no memory");
+	if (fault->line)
+		return lina_plan_complain(
+			"%s:%d:%d: %s", what, fault->line, fault->column, fault->text);
+	return lina_plan_complain("%s: %s", what, fault->text);
+}
+
+int lina_plan_open_topology(const char *what, int nnodes, struct lina_topo **topo_p)
+{
+	struct lina_topo_fault fault;
+	int err = lina_topo_open(what, nnodes, topo_p, &fault);
+
+	return err ? lina_plan_complain_topology(what, err, &fault) : EXIT_SUCCESS;
 }
 
 int lina_plan_option_int(

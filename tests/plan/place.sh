@@ -62,6 +62,10 @@ refused "must be a number from 1 to" --devices many
 refused "how many devices?"
 refused "only the method best" -m eplb --devices 4 --slots 3 --current best --moves 1
 refused "wanted are 2, 8, 8" --devices 8 --current best
+long=$(printf '%070d' 0)
+printf '# links\n2 nodes, 2 bananas\n' >$long
+refused "$long:2:12: expected 'nodes'" --topology $long
+refused "2 gpus, nvlink 9:1:17: expected a unit" --topology '2 gpus, nvlink 9'
 echo rubbish >table
 refused "table:1:1: expected 'lina-placement'" --devices 4 --current table
 # What could not be said was not done: a disk is full.
