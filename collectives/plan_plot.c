@@ -30,6 +30,14 @@ static void loads_put(
 	(void)fputc('\n', out);
 }
 
+/* Of an image gnuplot wants two rows and two columns. */
+static const char *style_of(const struct lina_plan_shape *shape)
+{
+	return shape->ndevices > 1 && shape->nlayers > 1
+		       ? "with image"
+		       : "using 1:2:(0.5):(0.5):3 with boxxyerror palette fillstyle solid";
+}
+
 static void script_put(
 	FILE *out, const struct lina_plan *plan, const struct lina_counts *counts, bool png)
 {
@@ -43,8 +51,9 @@ static void script_put(
 		"set xlabel 'device'\nset ylabel 'layer'\nset cblabel 'load / mean'\n"
 		"set xrange [-0.5:%d.5]\nset yrange [-0.5:%d.5]\nset cbrange [0:*]\n"
 		"set palette defined (0 '#2166ac', 1 '#f7f7f7', 2 '#b2182b')\n"
-		"plot $load matrix with image notitle\n",
-		png ? "png" : "svg", plan->shape.ndevices - 1, plan->shape.nlayers - 1);
+		"plot $load matrix %s notitle\n",
+		png ? "png" : "svg", plan->shape.ndevices - 1, plan->shape.nlayers - 1,
+		style_of(&plan->shape));
 }
 
 /* Everything that gnuplot says to a script in a file that has no name any more. */

@@ -92,6 +92,15 @@ fast=$("$plan" evaluate table --counts predicted.csv --topology '2 nodes, 2 gpus
 if command -v gnuplot >/dev/null; then
 	"$plan" evaluate table --counts test.csv.gz --plot map.svg | grep -q '^worst max/mean' || fail 'no table'
 	grep -q '<svg' map.svg || fail 'no picture'
+	# One layer, or one device: a box for each number, and no complaint.
+	printf 'layer,expert,count\n0,0,5\n0,1,3\n' >one.csv
+	printf '0,0,5\n0,1,3\n1,0,1\n' >two.csv
+	for case in one.csv:2 two.csv:1; do
+		"$plan" place -c "${case%:*}" --devices "${case#*:}" -o small >/dev/null
+		"$plan" evaluate small -c "${case%:*}" --plot small.svg >/dev/null 2>said
+		[ ! -s said ] || { cat said; fail "$case: gnuplot complains"; }
+		grep -q 'polygon fill' small.svg || fail "$case: an empty picture"
+	done
 else
 	echo 'pictures are not checked: gnuplot is not installed'
 fi
