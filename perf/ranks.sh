@@ -107,8 +107,8 @@ run_ranks() {
 			build/tests/launch/lina-launch --hosts "$prefix" --per-host "$per_host" "$@"
 		;;
 	esac
-	# One set of hosts of a name at a time. The children hold the lock too, as long as they live.
-	exec 9>"${TMPDIR:-/tmp}/$prefix.lock"
+	# One set of hosts of a name at a time, which are of one user, root. The children hold the lock too, as long as they live.
+	exec 9>"${TMPDIR:-/tmp}/$prefix.$(id -u).lock"
 	flock -n 9 || fail "another run has the hosts '$prefix'; wait for its end"
 	show <"$work/out" &
 	filter=$!
