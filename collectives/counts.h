@@ -16,6 +16,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Largest numbers of layers and experts anywhere in the planner and in its files. */
 enum { LINA_LAYERS_MAX = 4096, LINA_EXPERTS_MAX = 16384 };
 
@@ -73,4 +77,7 @@ int lina_counts_check(const struct lina_counts *counts, size_t *where_p);
 int lina_transitions_counts(
 	const struct lina_transitions *transitions, struct lina_counts **counts_p);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

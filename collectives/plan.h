@@ -22,6 +22,10 @@
 
 #include "collectives/counts.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { LINA_DEVICES_MAX = 65536, LINA_SLOTS_PER_DEVICE_MAX = 4096 };
 
 struct lina_plan_shape {
@@ -112,4 +116,7 @@ bool lina_plan_has(const int *experts, int n, int expert);
 int lina_plan_moves(
 	const struct lina_plan *before, const struct lina_plan *plan, int layer, int *moves_p);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

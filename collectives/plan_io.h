@@ -31,6 +31,10 @@
 
 #include "collectives/plan.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { LINA_PLAN_FILE_VERSION = 1 };
 
 /* Where a text is wrong, and what was expected there. */
@@ -57,4 +61,7 @@ int lina_plan_read(
 /* Replaces a file in one step (lina_file_replace of whole_file.h). -errno of what failed. */
 int lina_plan_write(const struct lina_plan *plan, const char *path);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
