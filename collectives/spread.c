@@ -133,24 +133,6 @@ static uint64_t busiest(
 	return most;
 }
 
-/* What rounds one after the other take, in bytes of a link. */
-static int cost(const struct lina_spread *spread, int ndevices, uint64_t *bytes_p)
-{
-	uint64_t *at = calloc(2 * (size_t)ndevices, sizeof(*at));
-
-	if (at == NULL)
-		return -ENOMEM;
-	*bytes_p = (uint64_t)spread->nrounds * LINA_SPREAD_ROUND_BYTES;
-	for (size_t i = 0, end; i < spread->ntransfers; i = end) {
-		for (end = i; end < spread->ntransfers &&
-			      spread->transfer[end].round == spread->transfer[i].round;)
-			end++;
-		*bytes_p += busiest(spread, i, end, at, ndevices);
-	}
-	free(at);
-	return 0;
-}
-
 static int sum_up(struct lina_spread *spread, int ndevices)
 {
 	uint64_t *at = calloc(2 * (size_t)ndevices, sizeof(*at));
@@ -160,6 +142,12 @@ static int sum_up(struct lina_spread *spread, int ndevices)
 	for (size_t i = 0; i < spread->ntransfers; i++)
 		spread->total_bytes += spread->transfer[i].bytes;
 	spread->busiest_bytes = busiest(spread, 0, spread->ntransfers, at, ndevices);
+	for (size_t i = 0, end; i < spread->ntransfers; i = end) {
+		for (end = i; end < spread->ntransfers &&
+			      spread->transfer[end].round == spread->transfer[i].round;)
+			end++;
+		spread->rounds_bytes += busiest(spread, i, end, at, ndevices);
+	}
 	free(at);
 	return 0;
 }
@@ -186,8 +174,12 @@ static int build(struct builder *b, size_t chunk, struct lina_spread **spread_p)
 	spread->ntransfers = b->ntransfers;
 	spread->nrounds = b->nrounds;
 	qsort(spread->transfer, spread->ntransfers, sizeof(*spread->transfer), by_round);
-	*spread_p = spread;
-	return 0;
+	int err = sum_up(spread, b->ndevices);
+	if (err)
+		lina_spread_destroy(spread);
+	else
+		*spread_p = spread;
+	return err;
 }
 
 struct choice {
@@ -198,19 +190,18 @@ struct choice {
 static int try_chunk(struct builder *b, size_t chunk, struct choice *best)
 {
 	struct lina_spread *spread;
-	uint64_t bytes = 0;
 	int err = build(b, chunk, &spread);
 
 	if (err)
 		return err;
-	err = cost(spread, b->ndevices, &bytes);
-	if (!err && (best->spread == NULL || bytes < best->bytes)) {
+	uint64_t bytes = spread->rounds_bytes + (uint64_t)spread->nrounds * LINA_SPREAD_ROUND_BYTES;
+	if (best->spread == NULL || bytes < best->bytes) {
 		lina_spread_destroy(best->spread);
 		*best = (struct choice){ spread, bytes };
 	} else {
 		lina_spread_destroy(spread);
 	}
-	return err;
+	return 0;
 }
 
 /* The whole of the largest item at once, half of it, a quarter, ..., experts of an owner one after
@@ -251,15 +242,10 @@ int lina_spread_create(const struct lina_spread_item *item, int nitems, int ndev
 	if (!err)
 		err = params->chunk_bytes > 0 ? build(&b, params->chunk_bytes, &spread)
 					      : build_best(&b, &spread);
-	if (!err)
-		err = sum_up(spread, ndevices);
 	free(b.next_round);
-	if (err) {
-		lina_spread_destroy(spread);
-		return err;
-	}
-	*spread_p = spread;
-	return 0;
+	if (!err)
+		*spread_p = spread;
+	return err;
 }
 
 void lina_spread_destroy(struct lina_spread *spread)

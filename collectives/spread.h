@@ -31,9 +31,9 @@ struct lina_spread_params {
 	size_t unit;        /* bytes that stay together: an element's */
 	size_t tree_bytes;  /* up to this an item is small */
 	size_t chunk_bytes; /* 0: what makes the time least, where a round costs as much as
-			     * LINA_SPREAD_ROUND_BYTES */
+			     * LINA_SPREAD_ROUND_BYTES of a link's time (perf/README.md) */
 };
-enum { LINA_SPREAD_ROUND_BYTES = 32768, LINA_SPREAD_TREE_BYTES = 262144 };
+enum { LINA_SPREAD_ROUND_BYTES = 8192, LINA_SPREAD_TREE_BYTES = 262144 };
 
 struct lina_transfer {
 	int round, item;
@@ -47,6 +47,8 @@ struct lina_spread {
 	struct lina_transfer *transfer; /* by round, in each by item */
 	uint64_t total_bytes;           /* of all transfers */
 	uint64_t busiest_bytes;         /* that some device sends or receives, the larger */
+	uint64_t rounds_bytes; /* the same of each round, all rounds together: what they take at a
+				* link's rate, each waiting for the one before */
 };
 
 /* ndevices: all that may occur. -EINVAL: a device out of range or twice, bytes that are no multiple

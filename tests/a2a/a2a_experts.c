@@ -104,8 +104,11 @@ static void check_sums(const struct experts *x, const struct lina_plan *owners,
 	}
 }
 
-/* One device has all experts, or all devices have. */
-static struct lina_plan *whole_plan(const struct lina_plan_shape *shape, bool everywhere)
+/* Who has the experts: one device each, by chance; the last device all; each device as many as any
+ * other; all devices all. */
+enum who { CHANCE, LAST, ALIKE, ALL };
+
+static struct lina_plan *plan_of(const struct lina_plan_shape *shape, enum who who)
 {
 	struct lina_plan_shape wide = *shape;
 	struct lina_plan *plan;
@@ -113,16 +116,31 @@ static struct lina_plan *whole_plan(const struct lina_plan_shape *shape, bool ev
 	wide.slots_per_device = shape->nexperts;
 	LINA(lina_plan_create(&wide, &plan));
 	for (int d = 0; d < wide.ndevices; d++)
-		for (int e = 0; e < wide.nexperts && (everywhere || d == wide.ndevices - 1); e++)
-			lina_plan_experts(plan, 0)[d * wide.nexperts + e] = e;
+		for (int e = 0; e < wide.nexperts; e++)
+			if (who == ALL ||
+				d == (who == LAST ? wide.ndevices - 1 : e % wide.ndevices))
+				lina_plan_experts(plan, 0)[d * wide.nexperts + e] = e;
 	return plan;
 }
 
-static void share(struct test *test, uint64_t *random, bool whole)
+static struct lina_plan_shape shape_for(uint64_t *random, int nranks, enum who who)
 {
-	struct lina_plan_shape shape = case_shape(random, test->job.nranks, 1);
-	struct lina_plan *placed = whole ? whole_plan(&shape, true) : case_plan(random, &shape);
-	struct lina_plan *owners = whole ? whole_plan(&shape, false) : owners_for(random, &shape);
+	struct lina_plan_shape shape = case_shape(random, nranks, 1);
+
+	if (who == ALIKE) {
+		shape.devices_per_node = 1;
+		shape.nexperts = nranks * (1 + (int)case_below(random, 3));
+		shape.slots_per_device = shape.nexperts;
+	}
+	return shape;
+}
+
+static void share(struct test *test, uint64_t *random, enum who who)
+{
+	struct lina_plan_shape shape = shape_for(random, test->job.nranks, who);
+	struct lina_plan *placed = who == CHANCE ? case_plan(random, &shape) : plan_of(&shape, ALL);
+	struct lina_plan *owners =
+		who == CHANCE ? owners_for(random, &shape) : plan_of(&shape, who);
 	struct lina_sparse_settings settings;
 	struct lina_sparse *sparse;
 	struct experts x;
@@ -262,7 +280,7 @@ void run_experts(struct test *test)
 
 	refuse(test);
 	for (int i = 0; i < RUNS; i++) {
-		share(test, &random, i % 5 == 0);
+		share(test, &random, i % 5 == 0 ? LAST : i % 5 == 2 ? ALIKE : CHANCE);
 		move(test, &random);
 	}
 	overlap(test);
