@@ -4,10 +4,12 @@
  * or to one of them.
  */
 #include "collectives/lina_sparse.h"
+#include "collectives/spread_plan.h"
 #include "perf/job.h"
 #include "perf/meeting.h"
 #include "perf/must_lina.h"
 #include "perf/options.h"
+#include "perf/plain.h"
 #include "perf/stats.h"
 #include "perf/wire.h"
 
@@ -16,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS_MAX = 1000 };
+enum { ROUNDS_MAX = 1000, FRAME_BYTES = 1514, FRAME_PAYLOAD = 1448 };
 
 struct settings {
 	const char *net;
@@ -88,6 +90,7 @@ struct bench {
 	cudaStream_t stream;
 	cudaEvent_t event;
 	struct meeting *meeting;
+	struct plain *plain;
 	void **expert; /* [experts], all of them on every device */
 };
 
@@ -137,6 +140,23 @@ static void run(struct bench *b, struct lina_sparse *sparse, bool reduce, struct
 	f->received_bytes += after.received_bytes - before.received_bytes;
 }
 
+/* The bytes of the busiest by plain TCP, in the same directions: round about where owners are
+ * alike, from rank to rank where one has all. */
+static void run_plain(struct bench *b, size_t bytes, bool one_owner, struct figures *f)
+{
+	double times[2];
+
+	meeting_wait(b->meeting);
+	times[0] = -now_us();
+	if (one_owner)
+		plain_chain(b->plain, bytes);
+	else
+		plain_ring(b->plain, bytes);
+	times[1] = now_us();
+	job_max(&b->job, times, 2, b->comm, b->stream);
+	f->times_ms[f->n++] = (times[1] + times[0]) / 1e3;
+}
+
 /* What all ranks sent, and the busiest sent or received, in one round; beside what it should be.
  * Collective. */
 static double show_wire(struct bench *b, const struct figures *f, uint64_t total, uint64_t busiest)
@@ -153,6 +173,29 @@ static double show_wire(struct bench *b, const struct figures *f, uint64_t total
 			"interfaces:", all / 1e6, all / (double)total, most / 1e6,
 			most / (double)busiest);
 	return most;
+}
+
+/* What the schedule alone lets expect: its rounds one after the other, in whole Ethernet frames. */
+static void show_schedule(const struct bench *b, const struct lina_plan *owners,
+	const struct lina_plan *placed, const struct lina_sparse_settings *settings)
+{
+	const struct lina_spread_params params = { sizeof(float), settings->tree_bytes,
+		settings->chunk_bytes };
+	struct lina_spread_items items;
+	struct lina_spread *spread;
+	int expert;
+
+	must(lina_spread_items_share(
+		     owners, placed, 0, settings->elements * sizeof(float), &items, &expert),
+		"items");
+	must(lina_spread_create(items.item, items.n, b->job.nranks, &params, &spread), "schedule");
+	double rounds = (double)spread->rounds_bytes / (double)spread->busiest_bytes;
+	if (b->job.rank == 0)
+		printf("%34s %d rounds, %.3f of line one after the other, %.3f with frames' "
+		       "headers\n",
+			"schedule:", spread->nrounds, rounds, rounds * FRAME_BYTES / FRAME_PAYLOAD);
+	lina_spread_destroy(spread);
+	lina_spread_items_free(&items);
 }
 
 static void show(const struct bench *b, const char *name, struct figures *f, uint64_t total,
@@ -190,7 +233,8 @@ static void measure(struct bench *b, bool one_owner)
 {
 	struct lina_plan *owners = plan_of(b, one_owner, false),
 			 *placed = plan_of(b, one_owner, true);
-	struct figures gather = { .n = 0 }, reduce = { .n = 0 }, unused = { .n = 0 };
+	struct figures gather = { .n = 0 }, reduce = { .n = 0 }, plain = { .n = 0 },
+		       unused = { .n = 0 };
 	struct lina_sparse_settings settings;
 	struct lina_sparse *sparse;
 	uint64_t total, busiest;
@@ -199,16 +243,20 @@ static void measure(struct bench *b, bool one_owner)
 	settings.elements = b->settings->elements;
 	settings.chunk_bytes = b->settings->chunk_bytes;
 	must(lina_sparse_create(b->comm, owners, placed, 0, &settings, &sparse), "sparse");
+	lina_sparse_volume(sparse, &total, &busiest);
 	for (int i = -1; i < b->settings->rounds; i++) {
 		unused.n = 0;
 		run(b, sparse, false, i < 0 ? &unused : &gather);
 		run(b, sparse, true, i < 0 ? &unused : &reduce);
+		run_plain(b, (size_t)busiest, one_owner, i < 0 ? &unused : &plain);
 	}
-	lina_sparse_volume(sparse, &total, &busiest);
 	show(b, one_owner ? "all-gather, one owner" : "all-gather, owners alike", &gather, total,
 		busiest);
 	show(b, one_owner ? "reduce-scatter, one owner" : "reduce-scatter, owners alike", &reduce,
 		total, busiest);
+	show(b, one_owner ? "plain TCP, rank to rank" : "plain TCP, round about", &plain, total,
+		busiest);
+	show_schedule(b, owners, placed, &settings);
 	if (b->settings->wire) {
 		double most = show_wire(b, &gather, total, busiest) +
 			      show_wire(b, &reduce, total, busiest);
@@ -305,6 +353,7 @@ static void open_bench(struct bench *b)
 	b->meeting = meeting_open(&b->job);
 	must_cuda(cudaStreamCreateWithFlags(&b->stream, cudaStreamNonBlocking),
 		"cudaStreamCreateWithFlags");
+	b->plain = plain_open(&b->job, b->comm, b->stream);
 	must_cuda(cudaEventCreateWithFlags(&b->event, cudaEventDisableTiming),
 		"cudaEventCreateWithFlags");
 	b->expert = calloc((size_t)s->experts, sizeof(*b->expert));
@@ -321,6 +370,7 @@ static void close_bench(struct bench *b)
 	free(b->expert);
 	must_cuda(cudaEventDestroy(b->event), "cudaEventDestroy");
 	must_cuda(cudaStreamDestroy(b->stream), "cudaStreamDestroy");
+	plain_close(b->plain);
 	meeting_close(b->meeting);
 	must_nccl(ncclCommDestroy(b->comm), "ncclCommDestroy");
 }
