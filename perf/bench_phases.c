@@ -258,6 +258,24 @@ static void before_gate(
 	lina_plan_destroy(before);
 }
 
+/* Choices that the busiest device takes, by shares. */
+static double busiest_of(const struct bench *b, const struct lina_plan *plan, int layer)
+{
+	const int *expert = lina_plan_experts(plan, layer);
+	const double *share = lina_plan_shares(plan, layer);
+	int n = plan->shape.slots_per_device;
+	double most = 0;
+
+	for (int d = 0; d < plan->shape.ndevices; d++) {
+		double sum = 0;
+		for (int s = d * n; s < (d + 1) * n; s++)
+			if (expert[s] != LINA_SLOT_EMPTY)
+				sum += b->load[expert[s]] * share[s];
+		most = sum > most ? sum : most;
+	}
+	return most;
+}
+
 static void measure(struct bench *b, enum phases_method method, int layer, struct phases_point *p)
 {
 	struct method *m = &b->method[method];
@@ -279,6 +297,8 @@ static void measure(struct bench *b, enum phases_method method, int layer, struc
 	times[1] = now_us();
 	job_max(&b->job, times, 2, b->comm, b->stream);
 	p->time_ms[method] = (times[1] + times[0]) / 1e3;
+	if (m->sched != NULL)
+		p->busiest[method] = busiest_of(b, lina_sched_plan(m->sched), layer);
 }
 
 /* The batch's tokens are divided among the ranks in order. */

@@ -78,6 +78,11 @@ static double sent_of_oracle(const struct phases_point *p)
 	return (two_ms(p) - p->check_us / 1e3) / oracle_ms(p);
 }
 
+static double busiest_of_oracle(const struct phases_point *p)
+{
+	return p->busiest[PHASES_TWO] / p->busiest[PHASES_ORACLE];
+}
+
 static double of_late(const struct phases_point *p)
 {
 	return two_ms(p) / late_ms(p);
@@ -128,6 +133,8 @@ void phases_report(
 		{ ALL, "placed when the gate has chosen", "ms", late_ms },
 		{ HITS, "hits: two phases over oracle", "", of_oracle },
 		{ HITS, "hits: the same without the exchange of counts", "", sent_of_oracle },
+		{ HITS, "hits: choices of the busiest device, over the oracle's", "",
+			busiest_of_oracle },
 		{ MISSES, "misses: two phases over placed when the gate has chosen", "", of_late },
 		{ ALL, "two phases over placed when the gate has chosen", "", of_late },
 		{ ALL, "two phases over uniform", "", of_uniform },

@@ -21,6 +21,8 @@ struct phases_point {
 	bool hit;
 	double skew; /* tokens of the busiest expert over the mean */
 	double time_ms[PHASES_NMETHODS];
+	double busiest[PHASES_NMETHODS]; /* choices of the busiest device by the table; 0: uniform
+					  */
 	/* Of two phases: placing for the estimate, which is not in the time; counts of all ranks;
 	 * comparing, and placing again; experts and table. */
 	double expect_us, check_us, plan_us, fetch_us;
