@@ -12,6 +12,7 @@ struct flush_request {
 	struct lina_request base;
 	bool used;
 	int reads; /* that have not completed */
+	uint64_t since_ns;
 };
 
 struct verbs_flush {
@@ -139,7 +140,8 @@ int verbs_flush(struct lina_conn *conn, int n, void *const *data, const int *byt
 	if (!q) /* NULL with success would say that it is done */
 		return verbs_conn_fail(c, err ? err : -EBUSY, "memory of a GPU cannot be flushed");
 	*q = (struct flush_request){ .base = { .conn = conn, .cls = LINA_CLASS_BULK },
-		.used = true };
+		.used = true,
+		.since_ns = tcp_now_ns() };
 	for (int i = 0; i < n && !err; i++)
 		if (wants_flush(mrs[i], bytes[i]))
 			err = reads_post(c, q, data[i], (const struct verbs_mr *)mrs[i]);
@@ -172,6 +174,22 @@ static int loop_poll(struct verbs_conn *c, int i)
 	return n < 0 ? verbs_conn_fail(c, n, NULL) : 0;
 }
 
+/* Without its read nobody knows what is there; and of several rails no other can say it. */
+static int wait_look(struct verbs_conn *c, const struct flush_request *q)
+{
+	const uint64_t most_ns = (uint64_t)c->sock.config->peer_timeout_ms * 1000000u;
+
+	if (tcp_now_ns() - q->since_ns > most_ns)
+		return verbs_conn_fail(
+			c, -EIO, "a flush has not ended within LINA_PEER_TIMEOUT_MS");
+	for (int i = 0; i < c->nrails; i++) { /* what has come is not to look as if it had not */
+		int err = verbs_rail_poll(c, &c->rail[i]);
+		if (err)
+			return err;
+	}
+	return verbs_conn_idle(c);
+}
+
 int verbs_flush_test(struct lina_request *request, int *done_p)
 {
 	struct flush_request *q = (struct flush_request *)request;
@@ -181,6 +199,8 @@ int verbs_flush_test(struct lina_request *request, int *done_p)
 	*done_p = 0;
 	for (int i = 0; i < c->nrails && q->reads && !err; i++)
 		err = loop_poll(c, i);
+	if (!err && q->reads)
+		err = wait_look(c, q);
 	if (err || q->reads)
 		return err;
 	q->used = false;

@@ -1,6 +1,9 @@
 /* Completions that never come, and objects that fail with an event and nothing else, on RDMA
  * devices of this process: what waits for them ends all the same. */
 #include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "fault/rails.h"
 
@@ -154,6 +157,53 @@ static void late_message_is_waited_for(void **state)
 	run_close(&r);
 }
 
+/* --- of flushes --- */
+
+/* One of GPU memory, known by a dmabuf, in the middle of which happens happens. Its error. */
+static int flush_one(void (*happens)(void), uint64_t least_ms, uint64_t most_ms)
+{
+	struct lina_request *flush = NULL;
+	struct lina_mr *mr;
+	struct run r;
+	int bytes = 4096, err = 0;
+
+	run_open(&r, 2, rails_classes[0]);
+	void *data = aligned_alloc(4096, 4096);
+	int fd = memfd_create("gpu", MFD_CLOEXEC);
+	assert_true(fd >= 0 && ftruncate(fd, 4096) == 0);
+	assert_int_equal(lina_net_reg(r.recv, data, 4096, LINA_PTR_CUDA, 0, fd, &mr), 0);
+	assert_int_equal(lina_net_flush(r.recv, 1, &data, &bytes, &mr, &flush), 0);
+	happens();
+	uint64_t from_ms = now_ms();
+	while (flush && !err) {
+		assert_true(now_ms() < from_ms + WAIT_MS);
+		err = turn(&flush, NULL);
+	}
+	assert_in_range(now_ms() - from_ms, least_ms, most_ms);
+	assert_int_equal(lina_net_dereg(r.recv, mr), 0);
+	run_close(&r);
+	free(data);
+	(void)close(fd);
+	return err;
+}
+
+static void nothing_happens(void)
+{
+}
+
+static void completion_goes(void)
+{
+	fabric_lose_send(1);
+}
+
+static void lost_flush_is_an_error(void **state)
+{
+	(void)state;
+	assert_int_equal(flush_one(nothing_happens, 0, SOON_MS), 0);
+	assert_int_equal(flush_one(completion_goes, SOON_MS, BOUND_MS), -EIO);
+	assert_true(log_says("a flush has not ended within LINA_PEER_TIMEOUT_MS"));
+}
+
 /* --- events --- */
 
 static void (*const breaks[])(int dev) = { fabric_break_cqs, fabric_break_qps };
@@ -220,6 +270,7 @@ int main(void)
 		cmocka_unit_test(lost_immediate_is_missed_by_the_next),
 		cmocka_unit_test(lost_last_immediate_is_missed_in_time),
 		cmocka_unit_test(late_message_is_waited_for),
+		cmocka_unit_test(lost_flush_is_an_error),
 		cmocka_unit_test(event_breaks_its_rail),
 		cmocka_unit_test(event_on_the_only_rail_is_an_error),
 	};
