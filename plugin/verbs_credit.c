@@ -2,12 +2,13 @@
  * The receiving end: what it writes to the sender's memory. Credit for receives, grants of bulk,
  * and which receives are complete.
  *
- * A write costs a request here and two packets, so that credits are held until several go in one,
- * while the sender has at least CREDITS_LEAST others of the same tag that no message has come for;
- * no more than HELD_MOST are held. Where it has used up all of them their messages are under way:
- * they come and end the hold. Where none comes for HELD_IDLE_TESTS tests the hold ends too, so that
- * nothing that this end does not know of can make it last. A receive has to be tested to come to an
- * end, and who tests one that is not complete sees to all of them.
+ * A write costs a request here and two packets, as much as a small message. So while messages are
+ * small credits are held until several go in one, as long as the sender has at least CREDITS_LEAST
+ * others of the same tag that no message has come for; no more than HELD_MOST are held. Where it
+ * has used up all of them their messages are under way: they come and end the hold. Where none
+ * comes for HELD_IDLE_TESTS tests the hold ends too, so that nothing that this end does not know of
+ * can make it last. A receive has to be tested to come to an end, and who tests one that is not
+ * complete sees to all of them.
  */
 #include <endian.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@ enum {
 	CREDITS_LEAST = 4, /* half of what NCCL posts ahead */
 	HELD_MOST = 3,
 	HELD_IDLE_TESTS = 1024,
+	SMALL_BYTES = 16 << 10,
 	GRANT_PARTS = 4, /* a part of what may be granted ahead is worth a write */
 };
 
@@ -75,8 +77,8 @@ int verbs_credits_write(struct verbs_receiver *r)
 
 static bool may_hold(const struct verbs_receiver *r)
 {
-	return r->held <= HELD_MOST && r->incomplete - r->held >= CREDITS_LEAST &&
-	       r->alike >= r->incomplete;
+	return r->last_bytes <= SMALL_BYTES && r->held <= HELD_MOST &&
+	       r->incomplete - r->held >= CREDITS_LEAST && r->alike >= r->incomplete;
 }
 
 int verbs_credit_give(struct verbs_receiver *r, const struct verbs_recv_request *q)

@@ -129,6 +129,7 @@ static int imm_take(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_
 	if (b->low_known && !b->high_due && b->ends == b->nparts) {
 		b->whole = true;
 		r->incomplete -= --q->left == 0;
+		r->last_bytes = b->message_bytes;
 		arrived(r, b);
 	}
 	return 0;
@@ -195,6 +196,7 @@ int verbs_receiver_create(
 	if (!r)
 		return -ENOMEM;
 	r->next_number = 1;
+	r->last_bytes = UINT64_MAX;
 	r->conn.piece_done = no_piece;
 	r->conn.imm_take = imm_take;
 	r->conn.rail_ended = rail_ended;

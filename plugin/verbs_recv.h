@@ -36,6 +36,7 @@ struct verbs_receiver {
 	uint64_t grant_bytes; /* bulk that may be granted ahead, of each rail */
 	uint32_t need;        /* immediates that may come on a queue pair */
 	uint32_t nrecvs;      /* of these, at most */
+	uint64_t last_bytes;  /* of the message that came last; UINT64_MAX: none has */
 	bool credits_due;     /* no rail was up to take them */
 	unsigned incomplete;  /* receives without all of their messages */
 	int tag;              /* of the newest receive, */

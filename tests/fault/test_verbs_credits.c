@@ -6,12 +6,23 @@
 #include "fake/fabric.h"
 #include "net/cases.h"
 
-enum { BYTES = 8, DEPTH = 8, HELD = 3, MESSAGES = 400, TAG = 7, OTHER_TAG = 9, SHORT_MS = 50 };
+enum {
+	BYTES = 8,
+	LARGE = 1 << 20,
+	DEPTH = 8,
+	HELD = 3,
+	MESSAGES = 400,
+	TAG = 7,
+	OTHER_TAG = 9,
+	SHORT_MS = 50
+};
 
 static uint8_t from[MESSAGES][BYTES], to[MESSAGES][BYTES];
+static uint8_t large[2][LARGE];
 static struct lina_request *sends[MESSAGES], *recvs[MESSAGES];
 
-static void begin(void)
+/* A connection on which a message of so many bytes has come. */
+static void begin(size_t bytes)
 {
 	struct fabric_settings fabric = fabric_defaults();
 
@@ -20,6 +31,8 @@ static void begin(void)
 	memset(to, 0, sizeof(to));
 	for (int i = 0; i < MESSAGES; i++)
 		fill(from[i], BYTES, (uint64_t)i + 1);
+	struct lina_request *recv = post_recv(pair.recv, large[1], LARGE, TAG);
+	MUST(finish_both(post_send(pair.send, large[0], bytes, TAG), recv, LIMIT_MS));
 }
 
 static void recvs_post(int first, int n, int tag)
@@ -72,7 +85,7 @@ static int control_writes(void)
 static void a_steady_stream_takes_a_write_for_several(void **state)
 {
 	(void)state;
-	begin();
+	begin(BYTES);
 	recvs_post(0, DEPTH, TAG);
 	fabric_posts_forget();
 	for (int i = 0; i < MESSAGES - DEPTH; i++) {
@@ -89,7 +102,7 @@ static void a_steady_stream_takes_a_write_for_several(void **state)
 static void a_sender_that_uses_all_goes_on(void **state)
 {
 	(void)state;
-	begin();
+	begin(BYTES);
 	for (int i = 0; i + DEPTH <= MESSAGES; i += DEPTH) {
 		int n = 1 + i / DEPTH % DEPTH;
 		sends_post(i, DEPTH, TAG);
@@ -105,7 +118,7 @@ static void a_sender_that_uses_all_goes_on(void **state)
 static void a_hold_ends_where_nothing_comes(void **state)
 {
 	(void)state;
-	begin();
+	begin(BYTES);
 	recvs_post(0, DEPTH - 1, TAG);
 	int before = control_writes();
 	assert_int_equal(finish_within(recvs[0], SHORT_MS, NULL), -EAGAIN);
@@ -115,11 +128,23 @@ static void a_hold_ends_where_nothing_comes(void **state)
 	pair_close(&pair);
 }
 
+/* What a write costs is nothing beside them. */
+static void none_is_held_after_a_large_message(void **state)
+{
+	(void)state;
+	begin(LARGE);
+	recvs_post(0, DEPTH - 1, TAG);
+	sends_post(0, DEPTH - 1, TAG);
+	sends_end(0, DEPTH - 1);
+	recvs_end(0, DEPTH - 1);
+	pair_close(&pair);
+}
+
 /* The sender of another tag has no other credit: it does not wait for a test. */
 static void another_tag_is_not_held(void **state)
 {
 	(void)state;
-	begin();
+	begin(BYTES);
 	recvs_post(0, DEPTH - HELD, TAG);
 	recvs_post(DEPTH - HELD, HELD, OTHER_TAG);
 	sends_post(DEPTH - HELD, HELD, OTHER_TAG);
@@ -136,6 +161,7 @@ int main(void)
 		cmocka_unit_test(a_steady_stream_takes_a_write_for_several),
 		cmocka_unit_test(a_sender_that_uses_all_goes_on),
 		cmocka_unit_test(a_hold_ends_where_nothing_comes),
+		cmocka_unit_test(none_is_held_after_a_large_message),
 		cmocka_unit_test(another_tag_is_not_held),
 	};
 
