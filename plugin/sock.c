@@ -253,7 +253,7 @@ static bool is_closed(int fd)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) || info.tcpi_state == TCP_CLOSE;
 }
 
-void lina_sock_drain(int fd, int ms)
+bool lina_sock_drain(int fd, int ms)
 {
 	const long most_ns = 1000000;
 	int64_t left_ns = (int64_t)ms * most_ns;
@@ -264,12 +264,13 @@ void lina_sock_drain(int fd, int ms)
 		unwanted_read(fd);
 		unacked = lina_sock_unacked(fd);
 		if (unacked <= 1 || is_closed(fd)) /* the end itself counts as one */
-			return;
+			return true;
 		if (unacked < before)
 			left_ns = (int64_t)ms * most_ns;
 		nanosleep(&(struct timespec){ .tv_nsec = ns }, NULL);
 		ns = ns < most_ns / 2 ? 2 * ns : most_ns;
 	}
+	return false;
 }
 
 /* Closing a socket with unread bytes resets the connection, which can destroy what the peer has not

@@ -5,6 +5,7 @@
 #ifndef LINA_PLUGIN_SOCK_H
 #define LINA_PLUGIN_SOCK_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -44,8 +45,9 @@ size_t lina_sock_unacked(int fd);
 
 /* Announces the end of what this end sends and waits until the peer's kernel has all of it, as long
  * as that makes progress within ms; what the peer says meanwhile is read and forgotten. A socket
- * that is closed before loses what it has not sent when the peer says anything more. */
-void lina_sock_drain(int fd, int ms);
+ * that is closed before loses what it has not sent when the peer says anything more. Whether the
+ * wait has ended: false where the peer reads nothing. */
+bool lina_sock_drain(int fd, int ms);
 
 /* Acknowledges what has arrived now, not with the next data that goes the other way or up to 40 ms
  * later: the peer counts what is not acknowledged as on its way. */

@@ -15,12 +15,28 @@
 enum {
 	CHUNK_MAX_BYTES = 1 << 30,
 	LITTLE_BYTES = 4096,
-	DRAIN_MS = 250,
+	ABORT_DRAIN_MS = 250,
+	NEXT_DRAIN_MS = 20,
 	LOOK_IDLE_TESTS = 16, /* tests without progress between two looks for the peer's end */
 };
 
 /* Stands in for a NULL of no bytes: adding even 0 to NULL is undefined. */
 static uint8_t nothing[1];
+
+/* When a peer that reads nothing was last given up. */
+static _Atomic uint64_t gave_up_ns;
+
+/* How long the peer may read nothing. It may be late to its receive by as much as its host may be
+ * silent; but when the communicator is aborted it may never come to it, and where there are many
+ * such peers only the first is waited for. */
+static int drain_ms(const struct tcp_sender *s)
+{
+	const uint64_t just_now_ns = 1000000000;
+
+	if (gave_up_ns && tcp_now_ns() - gave_up_ns < just_now_ns)
+		return NEXT_DRAIN_MS;
+	return s->conn.base.patient ? s->conn.config->peer_timeout_ms : ABORT_DRAIN_MS;
+}
 
 void tcp_sender_close(struct lina_conn *conn)
 {
@@ -31,7 +47,8 @@ void tcp_sender_close(struct lina_conn *conn)
 	 * give for it. */
 	bool orderly = !s->conn.err && !s->conn.in_flight;
 	for (int i = 0; orderly && i < s->conn.nlanes; i++)
-		lina_sock_drain(s->conn.fd[i], DRAIN_MS);
+		if (!lina_sock_drain(s->conn.fd[i], drain_ms(s)))
+			gave_up_ns = tcp_now_ns();
 	tcp_conn_close_lanes(&s->conn);
 	free(s);
 }
