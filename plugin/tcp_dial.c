@@ -36,6 +36,7 @@ struct tcp_dial {
 	uint64_t who;
 	int32_t device;
 	struct lina_link *link;
+	bool said_late;
 	struct lina_wire_welcome welcome; /* the last one */
 	struct dial_lane lane[LINA_LANES_MAX];
 };
@@ -175,6 +176,19 @@ static bool lane_is_in(const struct dial_lane *lane)
 	return lane->state == LANE_WELCOME && !lane->moved;
 }
 
+/* Who looks for what hangs a job finds the rank that it waits for. */
+static void late_say(struct tcp_dial *dial)
+{
+	char to[LINA_ADDR_TEXT_BYTES];
+
+	if (dial->said_late || tcp_now_ns() < dial->deadline_ns)
+		return;
+	dial->said_late = true;
+	lina_info("waiting for %s: its host has let this end in, and its program has not accepted "
+		  "within LINA_CONNECT_TIMEOUT_MS=%d (said once)",
+		lina_addr_text(&dial->to, to), dial->config->connect_timeout_ms);
+}
+
 static int timeout_check(const struct tcp_dial *dial, const struct dial_lane *lane)
 {
 	char to[LINA_ADDR_TEXT_BYTES];
@@ -284,8 +298,10 @@ int tcp_meet_step(struct lina_dial *lina_dial, struct tcp_end *end_p)
 	}
 	if (out)
 		return timeout_check(dial, out);
-	if (waits)
+	if (waits) {
+		late_say(dial);
 		return -EAGAIN;
+	}
 	dial_finish(dial, end_p);
 	return 0;
 }

@@ -98,6 +98,7 @@ static int wait_for_late_listener(void *evil_handle)
 	log_forget();
 	assert_int_equal(connect_within(door.net, evil_handle, 2 * SHORT_MS, &conn), -EAGAIN);
 	assert_int_equal(log_warnings(), 0);
+	assert_int_equal(log_notes("waiting for 127.0.0.1:"), 1);
 	return listen_fd;
 }
 
