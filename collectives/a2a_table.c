@@ -13,6 +13,12 @@
 static int refuse(struct lina_tables *tables, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The file could not be read: no table was refused, and one may be there. */
+static bool is_unread(int err)
+{
+	return err != -EINVAL && err != -EFBIG;
+}
+
 static int refuse(struct lina_tables *tables, int err, const char *format, ...)
 {
 	va_list args;
@@ -20,7 +26,7 @@ static int refuse(struct lina_tables *tables, int err, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(tables->error, sizeof(tables->error), format, args);
 	va_end(args);
-	tables->nrefused++;
+	tables->nrefused += !is_unread(err);
 	return err;
 }
 
@@ -116,8 +122,11 @@ void lina_tables_poll(struct lina_tables *tables)
 
 	if (tables->path == NULL || tables->agreed || !file_changed(tables, &file))
 		return;
-	tables->file = file;
-	if (read_file(tables, &plan) != 0)
+	int err = read_file(tables, &plan);
+	/* What kept it from being read, as too many open files, may pass. */
+	if (!err || !is_unread(err))
+		tables->file = file;
+	if (err)
 		return;
 	if (lina_plan_id(plan) == tables->current_id) {
 		lina_plan_destroy(plan);

@@ -38,8 +38,9 @@ uint64_t lina_plan_id(const struct lina_plan *plan);
 int lina_tables_open(struct lina_tables *tables, const char *path, const struct lina_plan *plan);
 void lina_tables_close(struct lina_tables *tables);
 
-/* Looks whether the file has changed and reads it. A table of the same shape and a later generation
- * becomes the next, unless one is agreed on; any other is refused. */
+/* Looks whether the file has changed and reads it; one that cannot be opened, with each call again.
+ * A table of the same shape and a later generation becomes the next, unless one is agreed on; any
+ * other is refused. */
 void lina_tables_poll(struct lina_tables *tables);
 
 /* What every rank has said, this one included, in one exchange: the id of its next table. All ranks
