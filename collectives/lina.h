@@ -14,6 +14,10 @@
  *   -EIO        NCCL or CUDA reported an error, such as the loss of a rank: abort the communicator,
  *               synchronize the streams, then destroy the object
  *
+ * A wait ends when NCCL reports an error, and not before: a rank that lives and does not come is
+ * waited for. ncclCommAbort takes the communicator away from whoever uses it: call it when no
+ * function here is running on it.
+ *
  * What is collective must be called by every rank of the communicator, in the same order as all
  * else on it, and nothing else may be given to the communicator meanwhile. With one that does not
  * block (ncclConfig_t), these functions wait until NCCL has put on the stream what they asked for.

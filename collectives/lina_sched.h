@@ -39,8 +39,8 @@ void lina_sched_destroy(struct lina_sched *sched);
  * each change. */
 const struct lina_plan *lina_sched_plan(const struct lina_sched *sched);
 
-/* Phase 1, while the layer before runs: load [nexperts], finite and >= 0, is what is expected of
- * this layer. Places it in proportion to load (lina_place_proportional). */
+/* Phase 1, while the layer before runs: load [nexperts], 0 to LINA_LOAD_MAX each, is what is
+ * expected of this layer. Places it in proportion to load (lina_place_proportional). */
 int lina_sched_expect(struct lina_sched *sched, int layer, const double *load);
 
 /* What a device has to fetch for that: experts [up to slots_per_device] that it has now at this
