@@ -1,15 +1,11 @@
 #include "plugin/hot.h"
 
-enum {
-	DEVICE_LEAST_BYTES = 256 << 10,
-	DEVICE_US = 50, /* from a completion until its sender has looked and posted more */
-};
-
 /* Compute between two all-to-alls takes longer than a gap; a thread that has its next step to post,
  * or a kernel that has room again, does not take as long as the others. */
 static const struct lina_peers_times times = {
 	.gap_ns = 1000000, .stuck_ns = 20000000, .linger_ns = 2000000
 };
+enum { DEVICE_US = 20 }; /* from the end of a transfer until its sender has looked */
 
 void lina_hot_init(struct lina_hot *hot, uint64_t hottest_bytes)
 {
@@ -17,6 +13,7 @@ void lina_hot_init(struct lina_hot *hot, uint64_t hottest_bytes)
 	lina_peers_init(&hot->peers, &times);
 	hot->hottest_bytes = hottest_bytes;
 	hot->completes = false;
+	hot->lead_bytes = 0;
 }
 
 void lina_hot_destroy(struct lina_hot *hot)
@@ -24,13 +21,11 @@ void lina_hot_destroy(struct lina_hot *hot)
 	pthread_mutex_destroy(&hot->lock);
 }
 
-void lina_hot_completes(struct lina_hot *hot, uint64_t mbps, uint64_t linger_ns)
+void lina_hot_completes(struct lina_hot *hot, uint64_t mbps)
 {
-	uint64_t carried = mbps * DEVICE_US / 8;
-
 	hot->completes = true;
-	hot->peers.times.linger_ns = linger_ns;
-	hot->hottest_bytes = carried > DEVICE_LEAST_BYTES ? carried : DEVICE_LEAST_BYTES;
+	hot->lead_bytes = mbps * DEVICE_US / 8;
+	hot->peers.times.linger_ns = 0;
 }
 
 void lina_hot_flow_peer(struct lina_hot_flow *flow, uint64_t who, double part)
@@ -48,10 +43,13 @@ uint64_t lina_hot_most_bytes(struct lina_hot_flow *flow, uint64_t now_ns)
 {
 	struct lina_hot *hot = flow->hot;
 
-	if (!flow->peer || !hot->hottest_bytes)
+	if (!flow->peer || (!hot->completes && !hot->hottest_bytes))
 		return UINT64_MAX;
 	pthread_mutex_lock(&hot->lock);
-	uint64_t most = lina_peer_most_bytes(&hot->peers, flow->peer, hot->hottest_bytes, now_ns);
+	uint64_t most =
+		hot->completes
+			? lina_peer_turn_bytes(&hot->peers, flow->peer, hot->lead_bytes, now_ns)
+			: lina_peer_most_bytes(&hot->peers, flow->peer, hot->hottest_bytes, now_ns);
 	pthread_mutex_unlock(&hot->lock);
 	return most;
 }

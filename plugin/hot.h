@@ -18,7 +18,8 @@ struct lina_hot {
 	struct lina_peers peers; /* Guarded by lock */
 	uint64_t hottest_bytes;  /* that the hottest has use for below; 0: not known, and all peers
 				  * are alike */
-	bool completes;          /* what has left is told by lina_hot_left */
+	bool completes;          /* a device is below: what has left is told by lina_hot_left, */
+	uint64_t lead_bytes;     /* when it may have sent so much more */
 };
 
 struct lina_hot_flow {
@@ -31,9 +32,9 @@ struct lina_hot_flow {
 void lina_hot_init(struct lina_hot *hot, uint64_t hottest_bytes);
 void lina_hot_destroy(struct lina_hot *hot);
 
-/* Before any flow: a device of mbps is below (0: not known), and says when something has left. A
- * hot peer counts as long as its bytes are there and linger_ns after. */
-void lina_hot_completes(struct lina_hot *hot, uint64_t mbps, uint64_t linger_ns);
+/* Before any flow: a device is below, with a port of mbps and a queue for each connection, and says
+ * when something has left. A hot peer counts as long as its bytes are there. */
+void lina_hot_completes(struct lina_hot *hot, uint64_t mbps);
 
 /* The flow sends to the process `who`. part: of lina_peer_expect; 0: not known. */
 void lina_hot_flow_peer(struct lina_hot_flow *flow, uint64_t who, double part);

@@ -86,8 +86,7 @@ static int port_open(const struct lina_config *config, struct verbs_device *d, u
 		err = lina_link_open(config, p->name, &p->link);
 	if (err)
 		return err;
-	lina_hot_completes(lina_link_hot(p->link), (uint64_t)p->speed_mbps,
-		(uint64_t)config->linger_us * 1000u);
+	lina_hot_completes(lina_link_hot(p->link), (uint64_t)p->speed_mbps);
 	return 0;
 }
 

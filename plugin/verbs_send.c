@@ -11,8 +11,8 @@
 #include <string.h>
 
 enum {
-	WRITE_MAX_BYTES = 8 << 20, /* so that completions come now and then on any link */
-	HOT_WRITES = 4, /* of what the hottest has use for below; so often it is seen to move */
+	WRITE_MAX_BYTES = 8 << 20,        /* so that completions come now and then on any link */
+	HOT_WRITE_MAX_BYTES = 64 << 10,   /* so that others hear how a hot peer gets on */
 	BULK_CHUNK_MAX_BYTES = 512 << 10, /* so that a report fits an immediate */
 	REPORT_MAX_BYTES = 256 << 10,
 	REPORT_PARTS = 8,          /* of a grant is worth an immediate */
@@ -198,8 +198,7 @@ static uint64_t hot_bytes(struct verbs_rail *rail, uint64_t n)
 {
 	struct lina_hot_flow *flow = &rail->flow[LINA_CLASS_LATENCY].hot;
 
-	uint64_t write = flow->hot->hottest_bytes / HOT_WRITES;
-	n = n < write ? n : write;
+	n = n < HOT_WRITE_MAX_BYTES ? n : HOT_WRITE_MAX_BYTES;
 	uint64_t most = lina_hot_most_bytes(flow, lina_link_now_ns());
 	return lina_peers_may(most, rail->qp[LINA_CLASS_LATENCY].below_bytes, n);
 }

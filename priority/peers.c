@@ -8,7 +8,6 @@ enum {
 	USUAL = 4, /* an exchange of less than one in so many of the usual bytes does not count */
 	FORGET = 64,
 	EVEN_PERMILLE = 800, /* peers that differ by less are treated alike */
-	WORTH_BYTES = LINA_PEERS_COLD_BYTES / 4,
 };
 
 void lina_peers_init(struct lina_peers *peers, const struct lina_peers_times *times)
@@ -258,11 +257,23 @@ uint64_t lina_peer_most_bytes(struct lina_peers *peers, const struct lina_peer *
 	return most > LINA_PEERS_COLD_BYTES ? most : LINA_PEERS_COLD_BYTES;
 }
 
+uint64_t lina_peer_turn_bytes(struct lina_peers *peers, const struct lina_peer *peer,
+	uint64_t lead_bytes, uint64_t now_ns)
+{
+	uint32_t permille = lina_peer_permille(peers, peer, now_ns);
+
+	if (permille >= EVEN_PERMILLE)
+		return UINT64_MAX;
+	uint64_t due = (at(peers, 1)->sent_bytes + lead_bytes) * permille / LINA_PEERS_HOTTEST;
+	uint64_t behind = due > peer->sent_bytes ? due - peer->sent_bytes : 0;
+	return LINA_PEERS_WORTH_BYTES + behind;
+}
+
 uint64_t lina_peers_may(uint64_t most_bytes, uint64_t below_bytes, uint64_t left_bytes)
 {
 	uint64_t room = most_bytes > below_bytes ? most_bytes - below_bytes : 0;
 
 	if (room >= left_bytes)
 		return left_bytes;
-	return room >= WORTH_BYTES ? room : 0;
+	return room >= LINA_PEERS_WORTH_BYTES ? room : 0;
 }

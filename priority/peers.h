@@ -20,9 +20,12 @@
  * the link and does not count until it moves.
  *
  * What follows from it: while a hotter peer counts, a colder one has less below (with the kernel,
- * or with a device), where nothing can be called back, in proportion, but LINA_PEERS_COLD_BYTES at
- * the least, so that it goes on at any time. The hottest has as much there as it likes. Peers that
- * differ by less than a fifth are treated alike.
+ * or with a device), where nothing can be called back. Where what is below shares a queue, less in
+ * proportion, LINA_PEERS_COLD_BYTES at the least. Where each peer has a queue of its own and these
+ * take turns, what is there says nothing of who gets how much: a colder peer then has
+ * LINA_PEERS_WORTH_BYTES there, and more where it has got less in this exchange, in proportion,
+ * than the hottest. Either way it goes on at any time, and the hottest has as much below as it
+ * likes. Peers that differ by less than a fifth are treated alike.
  *
  * Pure: time is an argument, nothing is allocated, no lock is taken (callers serialise). A call
  * takes O(log n) in the number of peers with something queued, and O(n) in all peers once in an
@@ -38,6 +41,7 @@ enum {
 	LINA_PEERS_MAX = 1024, /* of a link; further ones are not told apart */
 	LINA_PEERS_HOTTEST = 1000,
 	LINA_PEERS_COLD_BYTES = 32 << 10, /* below, that any peer may have */
+	LINA_PEERS_WORTH_BYTES = 8 << 10, /* are worth handing down */
 };
 
 struct lina_peers_times {
@@ -97,6 +101,11 @@ uint32_t lina_peer_permille(
  * hottest_bytes, > 0; UINT64_MAX: as much as it likes. */
 uint64_t lina_peer_most_bytes(struct lina_peers *peers, const struct lina_peer *peer,
 	uint64_t hottest_bytes, uint64_t now_ns);
+
+/* The same where each peer has a queue of its own, and what is sent has left it. lead_bytes: that
+ * the hottest is likely to have got and nobody has heard of. */
+uint64_t lina_peer_turn_bytes(struct lina_peers *peers, const struct lina_peer *peer,
+	uint64_t lead_bytes, uint64_t now_ns);
 
 /* How much of left_bytes may go below now, where there are below_bytes and may be most_bytes; what
  * is too little to be worth its while is nothing, unless it is all that is left. With nothing below
