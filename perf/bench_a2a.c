@@ -4,6 +4,7 @@
  */
 #include "collectives/lina.h"
 #include "collectives/place.h"
+#include "collectives/plan_bound.h"
 #include "perf/a2a_counts.h"
 #include "perf/a2a_padded.h"
 #include "perf/a2a_report.h"
@@ -303,6 +304,55 @@ static void open_bench(struct bench *b, struct settings *s)
 		die("no memory for times");
 }
 
+/* ---- what the model says --------------------------------------------------------------------- */
+
+/* One layer alone, with hardly any compute, so that its score is the time of the busiest link. */
+static struct lina_place layer_for(const struct bench *b, int layer, struct lina_counts **one_p)
+{
+	struct lina_place place = place_for(b, b->settings->spare);
+	size_t n = (size_t)b->counts->nexperts;
+
+	must(lina_counts_create(1, b->counts->nexperts, one_p), "counts");
+	memcpy(lina_counts_layer(*one_p, 0), lina_counts_layer(b->counts, layer),
+		n * sizeof(double));
+	place.shape.nlayers = 1;
+	place.score.counts = *one_p;
+	place.score.model.token_ns = 1e-3;
+	return place;
+}
+
+static double comm_ns(const struct bench *b, const struct lina_plan *plan, int layer)
+{
+	const struct lina_place place = place_for(b, 0);
+	struct lina_layer_score of[LAYERS_MAX];
+	struct lina_plan_score sum;
+
+	must(lina_plan_score(plan, &place.score, of, &sum), "score");
+	return of[layer].comm_ns;
+}
+
+/* Every pair sent: how much less than uniform the busiest link has to carry, where tokens come as
+ * the counts say; and what no placement can exceed. */
+static void show_model(const struct bench *b)
+{
+	for (int l = 0; l < b->counts->nlayers; l++) {
+		struct lina_counts *one;
+		const struct lina_place place = layer_for(b, l, &one);
+		double uniform_ns = 0, bound_ns;
+		must(lina_plan_bound(&place, NULL, &bound_ns), "bound");
+		printf("layer %d by the model, x uniform:", b->layer[l]);
+		for (int m = 1; m < b->nmethods; m += 2) {
+			double ns = comm_ns(b, b->method[m].plan, l);
+			if (m == 1)
+				uniform_ns = ns;
+			else
+				printf(" %s %.2f,", b->method[m].name, uniform_ns / ns);
+		}
+		printf(" at most %.2f\n", uniform_ns / bound_ns);
+		lina_counts_destroy(one);
+	}
+}
+
 static void report(struct bench *b, const struct a2a_span *all)
 {
 	const struct settings *s = b->settings;
@@ -330,6 +380,7 @@ static void report(struct bench *b, const struct a2a_span *all)
 		c.skew[l] = a2a_counts_skew(b->counts, l);
 	}
 	a2a_report_print(&c, all, b->nspans);
+	show_model(b);
 	if (s->output != NULL)
 		a2a_report_write(&c, all, b->nspans, s->output);
 }
