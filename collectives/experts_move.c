@@ -33,6 +33,21 @@ static void find_places(struct move *move, void *const *from, void *const *to)
 	}
 }
 
+static int open_comm(struct move *move, const struct lina_plan *before)
+{
+	int nranks, err = lina_nccl(ncclCommCount(move->comm, &nranks), "ncclCommCount");
+
+	if (!err)
+		err = lina_nccl(ncclCommUserRank(move->comm, &move->rank), "ncclCommUserRank");
+	if (err)
+		return err;
+	if (before->shape.ndevices != nranks)
+		return lina_fail(-EINVAL,
+			"the placement is for %d devices, the communicator has %d ranks",
+			before->shape.ndevices, nranks);
+	return move->bytes > 0 ? 0 : lina_fail(-EINVAL, "0 bytes make no expert");
+}
+
 static int open_move(struct move *move, const struct lina_plan *before,
 	const struct lina_plan *after, int layer, void *const *from, void *const *to)
 {
@@ -107,7 +122,7 @@ int lina_experts_move(ncclComm_t comm, const struct lina_plan *before,
 	cudaStream_t stream)
 {
 	struct move move = { .comm = comm, .stream = stream, .bytes = bytes };
-	int err = lina_nccl(ncclCommUserRank(comm, &move.rank), "ncclCommUserRank");
+	int err = open_comm(&move, before);
 
 	if (!err)
 		err = open_move(&move, before, after, layer, from, to);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "collectives/lina_sparse.h"
+
 /* One rank's token chooses what is no expert; the next call is right again. */
 static void refuse_expert(struct test *test, struct lina_a2a *a2a, bool bound)
 {
@@ -190,6 +192,25 @@ static void refuse_sizes(struct test *test)
 	lina_plan_destroy(plan);
 }
 
+/* Moves between devices that are no ranks, and of nothing. */
+static void refuse_moves(struct test *test)
+{
+	struct lina_plan *right = check_plan(test->job.nranks, 7);
+	struct lina_plan *large = check_plan(2 * test->job.nranks, 7);
+	struct lina_plan *moved = check_plan(2 * test->job.nranks, 8);
+	void *at[8] = { NULL };
+
+	need_error("moves of more devices",
+		lina_experts_move(test->comm, large, moved, 0, 64, at, at, test->stream), -EINVAL,
+		"devices, the communicator has");
+	need_error("moves of nothing",
+		lina_experts_move(test->comm, right, right, 0, 0, at, at, test->stream), -EINVAL,
+		"0 bytes");
+	lina_plan_destroy(moved);
+	lina_plan_destroy(large);
+	lina_plan_destroy(right);
+}
+
 /* Types that there are no sums of: dispatch takes them, combine says so. */
 static void refuse_sums(struct test *test)
 {
@@ -237,6 +258,7 @@ void run_refuse(struct test *test)
 	refuse_placements(test);
 	refuse_calls(test);
 	refuse_sizes(test);
+	refuse_moves(test);
 	refuse_sums(test);
 	printf("all was refused that must be\n");
 }
