@@ -123,7 +123,8 @@ static int settings_check(struct lina_sparse *sparse, const struct lina_sparse_s
 	if (err)
 		return err;
 	sparse->unit = lina_type_bytes(settings->type, &sparse->element);
-	if (sparse->unit == 0 || settings->elements == 0)
+	if (sparse->unit == 0 || settings->elements == 0 ||
+		settings->elements > SIZE_MAX / sparse->unit)
 		return lina_fail(-EINVAL, "%zu elements of NCCL's type %d make no expert",
 			settings->elements, (int)settings->type);
 	if (owners->shape.ndevices != nranks)

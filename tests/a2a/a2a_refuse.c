@@ -206,6 +206,13 @@ static void refuse_moves(struct test *test)
 	need_error("moves of nothing",
 		lina_experts_move(test->comm, right, right, 0, 0, at, at, test->stream), -EINVAL,
 		"0 bytes");
+	struct lina_sparse_settings settings;
+	struct lina_sparse *sparse;
+	lina_sparse_settings_default(&settings);
+	settings.elements = SIZE_MAX / sizeof(float) + 1;
+	need_error("experts that no memory holds",
+		lina_sparse_create(test->comm, right, right, 0, &settings, &sparse), -EINVAL,
+		"make no expert");
 	lina_plan_destroy(moved);
 	lina_plan_destroy(large);
 	lina_plan_destroy(right);
