@@ -29,7 +29,7 @@ check_clean() { # check_clean WHEN
 	[ -z "$left" ] || complain "$1: namespaces are left: $left"
 	left=$(pgrep -f "$work/out")
 	[ -z "$left" ] || complain "$1: processes are left: $left"
-	left=$(find "$TMPDIR" -mindepth 1 ! -name 'linademo.lock')
+	left=$(find "$TMPDIR" -mindepth 1 ! -name '*.lock')
 	[ -z "$left" ] || complain "$1: files are left: $left"
 }
 
