@@ -23,7 +23,7 @@ find "$clean" -type f -mtime +30 -delete
 
 rules=$({
 	clang-tidy --version
-	cat "$source/.clang-tidy"
+	cat "$source/.clang-tidy" "$source/tests/.clang-tidy"
 } | sha256sum)
 
 # A file and how it is compiled, each on a line; the same file in several programs is one.
