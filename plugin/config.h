@@ -69,6 +69,8 @@ enum { LINA_CONFIG_TEXT_BYTES = 256, LINA_HOT_FIRST_TABLE = 2 };
 		"is")                                                                              \
 	X(roce_version, "LINA_ROCE_VERSION", "NCCL_IB_ROCE_VERSION_NUM", 2, 1, 2, "(version)",     \
 		"RoCE: the version whose addresses are preferred")                                 \
+	X(pkey_index, "LINA_PKEY_INDEX", "NCCL_IB_PKEY", 0, 0, 65535, "(index)",                   \
+		"InfiniBand: the entry of a port's table of partition keys to use")                \
 	X(qp_timeout, "LINA_QP_TIMEOUT", "NCCL_IB_TIMEOUT", 18, 1, 31, "(exponent)",               \
 		"RDMA: a queue pair sends again what is not acknowledged after 4.096 us x 2^this") \
 	X(qp_retries, "LINA_QP_RETRIES", "NCCL_IB_RETRY_CNT", 7, 0, 7, "times",                    \

@@ -64,6 +64,16 @@ static int gid_find(const struct lina_config *config, struct verbs_port *p)
 	return 0;
 }
 
+static int pkey_check(const struct lina_config *config, const struct verbs_port *p)
+{
+	if (config->pkey_index < p->attr.pkey_tbl_len)
+		return 0;
+	lina_info("%s is left out: its table of %d partition keys has no entry "
+		  "LINA_PKEY_INDEX or NCCL_IB_PKEY=%d",
+		p->name, p->attr.pkey_tbl_len, config->pkey_index);
+	return -ENODEV;
+}
+
 /* -ENODEV: not to be used. */
 static int port_open(const struct lina_config *config, struct verbs_device *d, uint8_t number,
 	struct verbs_port *p)
@@ -81,7 +91,9 @@ static int port_open(const struct lina_config *config, struct verbs_device *d, u
 		return -ENODEV;
 	}
 	p->speed_mbps = port_mbps(&p->attr);
-	err = gid_find(config, p);
+	err = pkey_check(config, p);
+	if (!err)
+		err = gid_find(config, p);
 	if (!err)
 		err = lina_link_open(config, p->name, &p->link);
 	if (err)

@@ -103,6 +103,7 @@ int verbs_rail_init(struct verbs_conn *c, struct verbs_rail *rail)
 	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_INIT,
 		.port_num = rail->port->number,
+		.pkey_index = (uint16_t)c->sock.config->pkey_index,
 		.qp_access_flags =
 			IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ,
 	};

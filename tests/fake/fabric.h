@@ -19,7 +19,7 @@
 
 #include "plugin/verbs.h"
 
-enum { FABRIC_DEVICES_MAX = 8, FABRIC_GIDS = 4, FABRIC_SGES_MAX = 8 };
+enum { FABRIC_DEVICES_MAX = 8, FABRIC_GIDS = 4, FABRIC_PKEYS = 2, FABRIC_SGES_MAX = 8 };
 
 struct fabric_settings {
 	bool missing;    /* lina_verbs_load finds no library */
@@ -70,6 +70,7 @@ struct fabric_post {
 	int dev;
 	uint32_t qp_num;
 	uint8_t service_level, traffic_class; /* of the queue pair's path */
+	uint16_t pkey_index;
 	enum ibv_wr_opcode opcode;
 	uint32_t bytes;
 	bool inlined, signaled;

@@ -137,7 +137,7 @@ int fake_query_port(struct ibv_context *ibv_context, uint8_t port, struct ibv_po
 		.active_mtu = IBV_MTU_4096,
 		.gid_tbl_len = FABRIC_GIDS,
 		.max_msg_sz = 1u << 30,
-		.pkey_tbl_len = 1,
+		.pkey_tbl_len = FABRIC_PKEYS,
 		.lid = (uint16_t)(infiniband ? context->dev->index + 1 : 0),
 		.max_vl_num = 8,
 		.active_width = 2,  /* 4 lanes */

@@ -153,8 +153,9 @@ static int check_path(const struct ibv_qp_attr *attr)
 
 static int init_to(struct fake_qp *qp, const struct ibv_qp_attr *attr)
 {
-	if (attr->port_num != 1 || attr->pkey_index != 0)
+	if (attr->port_num != 1 || attr->pkey_index >= FABRIC_PKEYS)
 		return -EINVAL;
+	qp->attr.pkey_index = attr->pkey_index;
 	qp->attr.qp_access_flags = attr->qp_access_flags;
 	return 0;
 }
@@ -324,6 +325,7 @@ static void remember(const struct fake_qp *qp, const struct fake_work *work)
 		.qp_num = qp->base.qp_num,
 		.service_level = path->sl,
 		.traffic_class = path->grh.traffic_class,
+		.pkey_index = qp->attr.pkey_index,
 		.opcode = work->opcode,
 		.bytes = work->bytes,
 		.inlined = work->inlined,
