@@ -114,13 +114,15 @@ static void rail_that_breaks_often_gets_grants_even_so(void **state)
 	run_close(&r);
 }
 
-/* As far as the link's peers go. */
+/* As far as the link's peers go. A rail that is about to end keeps until then what the receiver has
+ * said to be complete. */
 static void nothing_is_queued(const struct run *r)
 {
 	const struct verbs_conn *conn = (const struct verbs_conn *)r->send;
 
 	for (int i = 0; i < conn->nrails; i++)
-		assert_int_equal(conn->rail[i].flow[LINA_CLASS_LATENCY].hot.bytes, 0);
+		if (conn->rail[i].state == VERBS_UP)
+			assert_int_equal(conn->rail[i].flow[LINA_CLASS_LATENCY].hot.bytes, 0);
 }
 
 /* A rail breaks at some request of each round, and is back in one of the next; or the other breaks
