@@ -84,10 +84,12 @@ static bool has_ended(const struct verbs_rail *rail)
 void verbs_send_rail_up(struct verbs_conn *c, struct verbs_rail *rail)
 {
 	struct verbs_sender *s = (struct verbs_sender *)c;
+	int to = (int)(rail - c->rail);
 
+	parts_move(s, to, to); /* before others come to them: the link is told of each once */
 	for (int i = 0; i < c->nrails; i++)
-		if (&c->rail[i] == rail || has_ended(&c->rail[i]))
-			parts_move(s, i, (int)(rail - c->rail));
+		if (i != to && has_ended(&c->rail[i]))
+			parts_move(s, i, to);
 }
 
 /* --- what the receiver has, as it says --- */

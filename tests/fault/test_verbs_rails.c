@@ -125,6 +125,48 @@ static void nothing_is_queued(const struct run *r)
 			assert_int_equal(conn->rail[i].flow[LINA_CLASS_LATENCY].hot.bytes, 0);
 }
 
+static void messages_turn(struct run *r, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct message *m = &r->message[i % MESSAGES];
+		assert_int_equal(turn(&m->send, NULL), 0);
+		assert_int_equal(turn(&m->recv, NULL), 0);
+	}
+}
+
+static void nobody_is_up_within(struct run *r, uint64_t ms)
+{
+	const struct verbs_conn *conn = (const struct verbs_conn *)r->send;
+	uint64_t until_ms = now_ms() + ms;
+
+	while (conn->rail[0].state != VERBS_DOWN || conn->rail[1].state != VERBS_DOWN) {
+		assert_true(now_ms() < until_ms);
+		messages_turn(r, MESSAGES);
+	}
+}
+
+/* What waited for any rail goes by the first that comes back, and the link is told once. */
+static void all_that_waits_is_told_once(void **state)
+{
+	struct run r;
+
+	(void)state;
+	for (int first = 0; first < 2; first++) {
+		run_open(&r, 2, "all=latency");
+		const struct verbs_conn *conn = (const struct verbs_conn *)r.send;
+		messages_post(&r);
+		messages_turn(&r, 1); /* credits have come, and no message has gone */
+		fabric_port(0, false);
+		fabric_port(1, false);
+		nobody_is_up_within(&r, 900);
+		fabric_port(first, true);
+		assert_int_equal(messages_finish(&r), 0);
+		messages_check(&r);
+		assert_int_equal(conn->rail[first].flow[LINA_CLASS_LATENCY].flow.queued_bytes, 0);
+		run_close(&r);
+	}
+}
+
 /* A rail breaks at some request of each round, and is back in one of the next; or the other breaks
  * before. */
 static void rails_come_and_go(void **state)
@@ -227,6 +269,7 @@ int main(void)
 		cmocka_unit_test(rail_that_breaks_costs_no_byte),
 		cmocka_unit_test(port_that_comes_back_is_used_again),
 		cmocka_unit_test(rail_that_breaks_often_gets_grants_even_so),
+		cmocka_unit_test(all_that_waits_is_told_once),
 		cmocka_unit_test(rails_come_and_go),
 		cmocka_unit_test(removed_device_costs_no_byte),
 		cmocka_unit_test(gpu_memory_is_read_back),
