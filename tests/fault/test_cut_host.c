@@ -109,7 +109,10 @@ static void there(int from, int to)
 		die("unshare: %s", strerror(errno));
 	pipe_write(to, "", 1);
 	pipe_read(from, &more, 1); /* the link is here */
-	if (run("ip link set lo up && ip addr add 10.98.0.2/24 dev cutb && ip link set cutb up") ||
+	/* The kernel notes in its own time that the link runs. */
+	if (run("ip link set lo up && ip addr add 10.98.0.2/24 dev cutb && ip link set cutb up && "
+		"for i in $(seq 500); do ip -br link show cutb | grep -q ' UP ' && exit 0; "
+		"sleep 0.01; done; exit 1") ||
 		net_open(settings_there, &net))
 		die("no link");
 	pipe_write(to, "", 1);
