@@ -44,17 +44,24 @@ static struct rlimit take_files(void)
 	return before;
 }
 
+/* Makes a file of path, a template of mkstemp, with a table in it, and opens it. */
+static void open_tables(char *path, struct lina_tables *tables_p)
+{
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(close(fd), 0);
+	write_table(path, 1);
+	assert_int_equal(lina_tables_open(tables_p, path, NULL), 0);
+}
+
 static void what_could_not_be_opened_is_read_later(void **state)
 {
 	char path[] = "/tmp/lina-tables-XXXXXX";
 	struct lina_tables tables;
-	int fd = mkstemp(path);
 
 	(void)state;
-	assert_true(fd >= 0);
-	assert_int_equal(close(fd), 0);
-	write_table(path, 1);
-	assert_int_equal(lina_tables_open(&tables, path, NULL), 0);
+	open_tables(path, &tables);
 	write_table(path, 2);
 	struct rlimit files = take_files();
 	lina_tables_poll(&tables);
@@ -76,13 +83,9 @@ static void what_is_wrong_is_read_once(void **state)
 {
 	char path[] = "/tmp/lina-tables-XXXXXX";
 	struct lina_tables tables;
-	int fd = mkstemp(path);
 
 	(void)state;
-	assert_true(fd >= 0);
-	assert_int_equal(close(fd), 0);
-	write_table(path, 1);
-	assert_int_equal(lina_tables_open(&tables, path, NULL), 0);
+	open_tables(path, &tables);
 	assert_int_equal(lina_file_replace(path, "rubbish\n", 8), 0);
 	for (int i = 0; i < 3; i++)
 		lina_tables_poll(&tables);
