@@ -426,3 +426,14 @@ uint64_t lina_link_take(
 		rate_see(dir, bytes_per_s);
 	return taken;
 }
+
+uint64_t lina_link_grant(struct lina_link_flow *flow, uint64_t ahead_bytes, uint64_t most_bytes)
+{
+	uint64_t given = 0, n;
+
+	lina_link_below(flow, ahead_bytes);
+	uint64_t more = most_bytes - ahead_bytes - flow->flow.queued_bytes;
+	for (; (n = lina_link_take(flow, more, UINT64_MAX, UINT64_MAX)) > 0; more = 0)
+		given += n;
+	return given;
+}

@@ -60,4 +60,8 @@ uint64_t lina_link_take(
 void lina_link_cost(struct lina_link_flow *flow, uint64_t bytes, uint64_t ns);
 void lina_link_below(struct lina_link_flow *flow, uint64_t bytes); /* may change chunk and window */
 
+/* Of a bulk flow that receives, with ahead_bytes granted that have not come: what the link lets it
+ * grant now, so that most_bytes, at least as many, are ahead at the most. */
+uint64_t lina_link_grant(struct lina_link_flow *flow, uint64_t ahead_bytes, uint64_t most_bytes);
+
 #endif

@@ -172,14 +172,11 @@ static int credits_return(struct tcp_receiver *r)
 static int grants_give(struct tcp_receiver *r)
 {
 	struct lina_link_flow *flow = &r->flow[LINA_CLASS_BULK];
-	uint64_t ahead = r->granted - r->bulk_got, given = 0, n;
+	uint64_t ahead = r->granted - r->bulk_got;
 
 	if (r->grant_bytes - ahead < r->grant_bytes / GRANT_PARTS || !credit_room(r))
 		return 0;
-	lina_link_below(flow, ahead);
-	uint64_t more = r->grant_bytes - ahead - flow->flow.queued_bytes;
-	for (; (n = lina_link_take(flow, more, UINT64_MAX, UINT64_MAX)) > 0; more = 0)
-		given += n;
+	uint64_t given = lina_link_grant(flow, ahead, r->grant_bytes);
 	if (!given)
 		return 0;
 	r->granted += given;

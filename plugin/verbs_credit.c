@@ -122,15 +122,12 @@ static int grant_give(struct verbs_receiver *r, int i)
 	struct verbs_rail *rail = &r->conn.rail[i];
 	struct lina_link_flow *flow = &rail->flow[LINA_CLASS_BULK];
 	struct verbs_recv_rail *rr = &r->rail[i];
-	uint64_t ahead = rr->granted - rr->got, given = 0, n;
+	uint64_t ahead = rr->granted - rr->got;
 
 	if (rail->state != VERBS_UP || r->grant_bytes - ahead < r->grant_bytes / GRANT_PARTS ||
 		!verbs_control_room(r, i))
 		return 0;
-	lina_link_below(flow, ahead);
-	uint64_t more = r->grant_bytes - ahead - flow->flow.queued_bytes;
-	for (; (n = lina_link_take(flow, more, UINT64_MAX, UINT64_MAX)) > 0; more = 0)
-		given += n;
+	uint64_t given = lina_link_grant(flow, ahead, r->grant_bytes);
 	if (!given)
 		return 0;
 	rr->granted += given;
