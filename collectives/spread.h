@@ -14,9 +14,11 @@
  * SparseAllGather and SparseReduceScatter move (Hecate, arXiv 2502.02581: O(lambda S)).
  */
 #ifndef LINA_COLLECTIVES_SPREAD_H
+
 #define LINA_COLLECTIVES_SPREAD_H
 
 #include <stddef.h>
+
 #include <stdint.h>
 
 struct lina_spread_item {
@@ -31,7 +33,7 @@ struct lina_spread_params {
 	size_t unit;        /* bytes that stay together: an element's */
 	size_t tree_bytes;  /* up to this an item is small */
 	size_t chunk_bytes; /* 0: what makes the time least, where a round costs as much as
-			     * LINA_SPREAD_ROUND_BYTES of a link's time (perf/README.md) */
+			     * LINA_SPREAD_ROUND_BYTES of a link's time (perf/results/sparse.md) */
 };
 enum { LINA_SPREAD_ROUND_BYTES = 8192, LINA_SPREAD_TREE_BYTES = 262144 };
 
