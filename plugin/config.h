@@ -12,7 +12,8 @@ enum { LINA_CONFIG_TEXT_BYTES = 256, LINA_HOT_FIRST_TABLE = 2 };
 /* Whole numbers: field, variable, default, lowest, highest, unit, help. */
 #define LINA_KNOBS_INT(X)                                                                    \
 	X(lanes, "LINA_LANES", 1, 1, 16, "sockets",                                          \
-		"TCP sockets per connection between two ranks")                              \
+		"TCP sockets that carry the data of a connection between two ranks; one "    \
+		"more carries what its receiver says")                                       \
 	X(early_bytes, "LINA_EARLY_BYTES", 4194304, 0, 67108864, "bytes",                    \
 		"what a sender may send on one connection before the receives for it "       \
 		"are posted; 0: nothing")                                                    \

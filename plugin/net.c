@@ -21,7 +21,6 @@ struct lina_net {
 	struct lina_dials dials;
 	pthread_mutex_t lock;
 	LIST_HEAD(, lina_object) objects; /* listeners and connections. Guarded by lock */
-	_Atomic int in_flight;            /* requests that have not ended */
 };
 
 enum { MERGES_MAX = 128 };
@@ -274,7 +273,6 @@ static void conn_close(struct lina_object *object)
 		(void)conn->ops->dereg(conn, mr);
 	}
 	lina_watch_conn_close(&conn->watch);
-	conn->patient = object->net->in_flight == 0;
 	conn->ops->conn_close(conn);
 }
 
@@ -384,7 +382,6 @@ int lina_net_send(struct lina_conn *conn, void *data, size_t bytes, int tag, str
 	uint64_t since_ns = lina_watch_begin(&conn->watch);
 	int err = conn->ops->send(conn, from.cls, data, bytes, tag, mr, request_p);
 	if (!err && *request_p) {
-		conn->object.net->in_flight++;
 		(*request_p)->cls = from.cls;
 		lina_rest_posted(from.cls);
 		lina_traffic_add(&origin->sent, from.op, from.cls, bytes);
@@ -410,7 +407,6 @@ int lina_net_recv(struct lina_conn *conn, int n, void *const *data, const size_t
 	int err = conn->ops->recv(conn, from.cls, n, data, bytes, tags, mrs, request_p);
 	if (err || !*request_p)
 		return err;
-	conn->object.net->in_flight++;
 	(*request_p)->cls = from.cls;
 	lina_rest_posted(from.cls);
 	for (int i = 0; i < n; i++)
@@ -424,10 +420,7 @@ int lina_net_flush(struct lina_conn *conn, int n, void *const *data, const int *
 {
 	if (conn->sends || n < 1 || n > LINA_RECVS_MAX)
 		return -EINVAL;
-	int err = conn->ops->flush(conn, n, data, bytes, mrs, request_p);
-	if (!err && *request_p)
-		conn->object.net->in_flight++;
-	return err;
+	return conn->ops->flush(conn, n, data, bytes, mrs, request_p);
 }
 
 int lina_net_test(struct lina_request *request, int *done_p, int *bytes_p)
@@ -439,7 +432,6 @@ int lina_net_test(struct lina_request *request, int *done_p, int *bytes_p)
 		bytes_p = bytes;
 	int err = conn->ops->test(request, done_p, bytes_p);
 	if (!err && *done_p) {
-		conn->object.net->in_flight--;
 		lina_rest_ended(request->cls);
 		lina_watch_end(&conn->watch, &request->watch, bytes_p);
 	} else if (!err) {

@@ -244,35 +244,6 @@ static void unwanted_read(int fd)
 		;
 }
 
-/* A connection that was reset keeps its count of what was not acknowledged. */
-static bool is_closed(int fd)
-{
-	struct tcp_info info;
-	socklen_t size = sizeof(info);
-
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) || info.tcpi_state == TCP_CLOSE;
-}
-
-bool lina_sock_drain(int fd, int ms)
-{
-	const long most_ns = 1000000;
-	int64_t left_ns = (int64_t)ms * most_ns;
-	long ns = 20000;
-
-	shutdown(fd, SHUT_WR);
-	for (size_t before = 0, unacked; left_ns > 0; left_ns -= ns, before = unacked) {
-		unwanted_read(fd);
-		unacked = lina_sock_unacked(fd);
-		if (unacked <= 1 || is_closed(fd)) /* the end itself counts as one */
-			return true;
-		if (unacked < before)
-			left_ns = (int64_t)ms * most_ns;
-		nanosleep(&(struct timespec){ .tv_nsec = ns }, NULL);
-		ns = ns < most_ns / 2 ? 2 * ns : most_ns;
-	}
-	return false;
-}
-
 /* Closing a socket with unread bytes resets the connection, which can destroy what the peer has not
  * read yet; so the end is announced first and the bytes that nobody wants are read. What comes
  * later is answered with a reset from then on: close alone does that only when no child made by

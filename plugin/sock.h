@@ -43,12 +43,6 @@ int lina_sock_sndbuf(int fd, int bytes);
 /* Bytes given to the socket that the peer has not acknowledged; 0 where the kernel does not say. */
 size_t lina_sock_unacked(int fd);
 
-/* Announces the end of what this end sends and waits until the peer's kernel has all of it, as long
- * as that makes progress within ms; what the peer says meanwhile is read and forgotten. A socket
- * that is closed before loses what it has not sent when the peer says anything more. Whether the
- * wait has ended: false where the peer reads nothing. */
-bool lina_sock_drain(int fd, int ms);
-
 /* Acknowledges what has arrived now, not with the next data that goes the other way or up to 40 ms
  * later: the peer counts what is not acknowledged as on its way. */
 void lina_sock_ack(int fd);
@@ -66,8 +60,8 @@ int lina_sock_silence_ms(int fd, int *ms_p);
 ssize_t lina_sock_send(int fd, const struct iovec *iov, int niov);
 ssize_t lina_sock_recv(int fd, const struct iovec *iov, int niov);
 
-/* Closes so that bytes already sent reach the peer, and for every process that has a copy of the
- * descriptor. fd < 0 is allowed. */
+/* Closes so that bytes already sent reach the peer, however late it reads them, if it says nothing
+ * more; for every process that has a copy of the descriptor. fd < 0 is allowed. */
 void lina_sock_close(int fd);
 
 #endif

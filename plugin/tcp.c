@@ -134,7 +134,8 @@ static struct tcp_meet meet_of(const struct lina_transport *t, int dev)
 		.transport = LINA_WIRE_TCP,
 		.addr = d->iface.addr,
 		.link = d->link,
-		.nlanes = t->config->lanes,
+		.nlanes = t->config->lanes + 1, /* for credits */
+		.least_lanes = 2,
 		.early_bytes = (uint32_t)t->config->early_bytes,
 		.grant_bytes = (uint32_t)lina_link_grant_bytes(d->link) };
 }

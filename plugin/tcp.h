@@ -7,11 +7,16 @@
  *   tcp_recv.c    the receiving end: receives and their credits
  *   tcp_lane.c    the receiving end: data in
  *
- * A connection has 1..LINA_LANES_MAX lanes, TCP sockets that carry data from the sending end to the
- * receiving end; lane 0 carries credits the other way. Data moves only against credit: that of a
- * posted receive, which names the buffer it goes to, or the standing credit of the connection,
- * which lets small messages go before their receive is posted (early, on lane 0). Every receive is
- * announced by a credit; that of a receive whose message went early gives the standing credit back.
+ * A connection has 2..LINA_LANES_MAX lanes, TCP sockets. All but the last carry data from the
+ * sending end to the receiving end, and nothing the other way; the last one carries credits from
+ * the receiving end, and nothing else. So the kernel delivers what it has of the data when the
+ * sending end has closed or its process is gone, however that came about: a socket with bytes that
+ * nobody reads any more would be reset.
+ *
+ * Data moves only against credit: that of a posted receive, which names the buffer it goes to, or
+ * the standing credit of the connection, which lets small messages go before their receive is
+ * posted (early, on lane 0). Every receive is announced by a credit; that of a receive whose
+ * message went early gives the standing credit back.
  */
 #ifndef LINA_PLUGIN_TCP_H
 #define LINA_PLUGIN_TCP_H
@@ -26,7 +31,20 @@ enum {
 	TCP_STRIPE_MIN_BYTES = 64 << 10, /* smaller messages stay on one lane */
 	TCP_EARLY_BULK_BYTES = 16 << 10, /* larger bulk messages wait for their receive */
 	TCP_EARLIES = 256,               /* early messages whose receive has not been announced */
+	TCP_DATA_LANES_MAX = LINA_LANES_MAX - 1,
 };
+
+/* Lanes that carry data: the first ones. */
+static inline int tcp_data_lanes(const struct tcp_conn *conn)
+{
+	return conn->nlanes - 1;
+}
+
+/* The socket of the last one; the receiving end: -1 when nobody hears it any more. */
+static inline int tcp_credit_fd(const struct tcp_conn *conn)
+{
+	return conn->fd[conn->nlanes - 1];
+}
 
 struct tcp_device {
 	struct lina_iface iface;

@@ -121,7 +121,7 @@ static int lane_silence_check(struct tcp_conn *conn, int i, uint64_t now_ns)
 static int silence_check(struct tcp_conn *conn, uint64_t now_ns)
 {
 	for (int i = 0; i < conn->nlanes; i++) {
-		int err = lane_silence_check(conn, i, now_ns);
+		int err = conn->fd[i] < 0 ? 0 : lane_silence_check(conn, i, now_ns);
 		if (err)
 			return tcp_conn_fail(conn, err, "waiting for");
 	}

@@ -13,7 +13,7 @@ uint64_t tcp_now_ns(void);
 struct tcp_conn {
 	struct lina_conn base;
 	const struct lina_config *config;
-	int nlanes;
+	int nlanes;             /* sockets */
 	int fd[LINA_LANES_MAX]; /* -1: none */
 	union lina_addr peer;
 	struct lina_link_flow *flow; /* [nflows], of its end, set before tcp_conn_init */

@@ -161,7 +161,7 @@ int tcp_credits_pull(struct tcp_sender *s)
 	struct iovec room = { s->credit_buffer + s->credit_bytes,
 		sizeof(s->credit_buffer) - s->credit_bytes };
 
-	ssize_t n = lina_sock_recv(s->conn.fd[0], &room, 1);
+	ssize_t n = lina_sock_recv(tcp_credit_fd(&s->conn), &room, 1);
 	if (n == -EAGAIN)
 		return 0;
 	if (n < 0)
@@ -195,7 +195,7 @@ static bool early_worth(const struct tcp_sender *s, const struct send_request *r
 {
 	if (r->cls == LINA_CLASS_BULK && r->bytes > TCP_EARLY_BULK_BYTES)
 		return false;
-	return s->conn.nlanes == 1 || r->bytes <= TCP_STRIPE_MIN_BYTES;
+	return tcp_data_lanes(&s->conn) == 1 || r->bytes <= TCP_STRIPE_MIN_BYTES;
 }
 
 /* None may overtake one that waits, and early messages stay in their order, which is what the

@@ -277,7 +277,7 @@ static int lane_end(struct tcp_receiver *r, struct recv_lane *lane)
 	lane->ended = true;
 	if (lane->busy || lane->until > lane->from)
 		return tcp_receiver_fail(r, -ESHUTDOWN);
-	for (int i = 0; i < r->conn.nlanes; i++)
+	for (int i = 0; i < tcp_data_lanes(&r->conn); i++)
 		if (!r->lane[i].ended)
 			return 0;
 	return tcp_receiver_fail(r, -ESHUTDOWN);
@@ -339,7 +339,7 @@ int tcp_lanes_pull(struct tcp_receiver *r, const struct recv_request *request)
 {
 	int err = 0;
 
-	for (int i = 0; i < r->conn.nlanes && !err; i++)
+	for (int i = 0; i < tcp_data_lanes(&r->conn) && !err; i++)
 		err = lane_pull(r, i, request);
 	return err;
 }

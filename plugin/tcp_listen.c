@@ -180,7 +180,7 @@ static void hello_check(struct tcp_listener *l, struct stranger *s)
 	int err = lina_hello_decode(s->hello, &hello);
 	if (err == -EPROTONOSUPPORT)
 		stranger_drop(l, s, "speaks another version of this plugin's protocol");
-	else if (err)
+	else if (err || hello.nlanes < l->meet.least_lanes)
 		stranger_drop(l, s, "does not speak this plugin's protocol");
 	else if (!secret_equal(hello.secret, l->secret))
 		stranger_drop(l, s, "does not know this listener's secret");

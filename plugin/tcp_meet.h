@@ -14,9 +14,10 @@ enum { TCP_HELLO_TIMEOUT_MS = 10000 }; /* a stranger that says nothing for so lo
 struct tcp_meet {
 	const struct lina_config *config; /* lives as long as listener or dial */
 	enum lina_wire_transport transport;
-	union lina_addr addr;              /* its interface's */
-	struct lina_link *link;            /* goes into the tcp_end as it is */
-	int nlanes;                        /* of the end that dials */
+	union lina_addr addr;   /* its interface's */
+	struct lina_link *link; /* goes into the tcp_end as it is */
+	int nlanes;             /* of the end that dials */
+	int least_lanes;        /* of the end that listens: with fewer nobody is a peer */
 	uint32_t early_bytes, grant_bytes; /* of the end that listens: its welcome's */
 };
 

@@ -12,7 +12,6 @@
 
 enum {
 	CREDIT_IDLE_TESTS = 4, /* tests without data after which all credit is sent */
-	GONE_TESTS = 4096,     /* tests without data after which a sender that has gone is missed */
 	GRANT_PARTS = 4,       /* a part of what may be granted ahead is worth a message */
 };
 
@@ -56,18 +55,30 @@ int tcp_receiver_fail(struct tcp_receiver *r, int err)
 	return tcp_conn_fail(&r->conn, err, "receiving from");
 }
 
+/* The sender has gone, or hears of it now. What it sent before comes all the same, and then its
+ * end. */
+static void credits_stop(struct tcp_receiver *r)
+{
+	int *fd = &r->conn.fd[r->conn.nlanes - 1];
+
+	lina_sock_close(*fd);
+	*fd = -1;
+}
+
 static int credits_push(struct tcp_receiver *r)
 {
+	int fd = tcp_credit_fd(&r->conn);
+
+	if (fd < 0)
+		r->credit_from = r->credit_until = 0;
 	if (r->credit_from == r->credit_until)
 		return 0;
 	struct iovec iov = { r->credit_buffer + r->credit_from, r->credit_until - r->credit_from };
-	ssize_t n = lina_sock_send(r->conn.fd[0], &iov, 1);
+	ssize_t n = lina_sock_send(fd, &iov, 1);
 	if (n == -EAGAIN)
 		return 0;
 	if (n == -EPIPE || n == -ECONNRESET) {
-		/* The sender has gone. What it sent before may still be here to be read. */
-		r->gone = (int)n;
-		r->credit_from = r->credit_until = 0;
+		credits_stop(r);
 		return 0;
 	}
 	if (n < 0)
@@ -145,8 +156,8 @@ static void request_post(struct tcp_receiver *r, struct recv_request *q, int n, 
  * standing credit is used up. */
 static bool credit_urgent(const struct tcp_receiver *r, const struct recv_request *q)
 {
-	size_t early =
-		r->conn.nlanes > 1 ? TCP_STRIPE_MIN_BYTES : (size_t)r->conn.config->early_bytes / 2;
+	size_t early = tcp_data_lanes(&r->conn) > 1 ? TCP_STRIPE_MIN_BYTES
+						    : (size_t)r->conn.config->early_bytes / 2;
 
 	if (q->cls == LINA_CLASS_BULK && early > TCP_EARLY_BULK_BYTES)
 		early = TCP_EARLY_BULK_BYTES;
@@ -218,8 +229,6 @@ static int progress(struct tcp_receiver *r, const struct recv_request *request)
 		err = tcp_lanes_pull(r, request);
 	if (!err)
 		err = grants_give(r);
-	if (!err && r->gone && r->conn.idle > GONE_TESTS)
-		err = tcp_receiver_fail(r, r->gone);
 	return err ? err : tcp_conn_idle(&r->conn);
 }
 

@@ -74,7 +74,6 @@ struct tcp_receiver {
 						 * chunks that began, arrived */
 	struct recv_posted posted;              /* requests in use, in the order of their irecv */
 	struct recv_earlies earlies;            /* in the order of their arrival */
-	int gone;                               /* 0, or why the sender does not hear any more */
 	int nearlies;      /* at most TCP_EARLIES, all that the peer may have on its way */
 	uint32_t nbuffers; /* that receives were posted for; wraps */
 	size_t early_left; /* standing credit that early messages without a receive do not occupy */
@@ -83,7 +82,7 @@ struct tcp_receiver {
 	 * the kernel keeps the payload, until it is posted or another receive needs the lane. */
 	bool stalled;
 	struct lina_wire_data stall;
-	struct recv_lane lane[LINA_LANES_MAX];
+	struct recv_lane lane[TCP_DATA_LANES_MAX];
 	size_t credit_from, credit_until; /* what is left in credit_buffer */
 	uint8_t credit_buffer[CREDIT_BUFFER_BYTES];
 	struct recv_request request[TCP_REQUESTS];

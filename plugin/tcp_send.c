@@ -15,40 +15,18 @@
 enum {
 	CHUNK_MAX_BYTES = 1 << 30,
 	LITTLE_BYTES = 4096,
-	ABORT_DRAIN_MS = 250,
-	NEXT_DRAIN_MS = 20,
 	LOOK_IDLE_TESTS = 16, /* tests without progress between two looks for the peer's end */
 };
 
 /* Stands in for a NULL of no bytes: adding even 0 to NULL is undefined. */
 static uint8_t nothing[1];
 
-/* When a peer that reads nothing was last given up. */
-static _Atomic uint64_t gave_up_ns;
-
-/* How long the peer may read nothing. It may be late to its receive by as much as its host may be
- * silent; but when the communicator is aborted it may never come to it, and where there are many
- * such peers only the first is waited for. */
-static int drain_ms(const struct tcp_sender *s)
-{
-	const uint64_t just_now_ns = 1000000000;
-
-	if (gave_up_ns && tcp_now_ns() - gave_up_ns < just_now_ns)
-		return NEXT_DRAIN_MS;
-	return s->conn.base.patient ? s->conn.config->peer_timeout_ms : ABORT_DRAIN_MS;
-}
-
+/* What has ended is with the kernel, which delivers it: nobody has to wait for that. */
 void tcp_sender_close(struct lina_conn *conn)
 {
 	struct tcp_sender *s = (struct tcp_sender *)conn;
 
 	tcp_conn_flows_drop(&s->conn);
-	/* In good order: all that was sent has to arrive, and the receiver may still have grants to
-	 * give for it. */
-	bool orderly = !s->conn.err && !s->conn.in_flight;
-	for (int i = 0; orderly && i < s->conn.nlanes; i++)
-		if (!lina_sock_drain(s->conn.fd[i], drain_ms(s)))
-			gave_up_ns = tcp_now_ns();
 	tcp_conn_close_lanes(&s->conn);
 	free(s);
 }
@@ -113,7 +91,8 @@ static size_t latency_bytes(const struct tcp_sender *s, const struct send_reques
 {
 	if (r->frame.early)
 		return r->bytes;
-	size_t stripe = (r->bytes + (size_t)s->conn.nlanes - 1) / (size_t)s->conn.nlanes;
+	size_t stripe = (r->bytes + (size_t)tcp_data_lanes(&s->conn) - 1) /
+			(size_t)tcp_data_lanes(&s->conn);
 	if (stripe < TCP_STRIPE_MIN_BYTES)
 		stripe = TCP_STRIPE_MIN_BYTES;
 	if (stripe > CHUNK_MAX_BYTES)
@@ -126,7 +105,7 @@ static uint64_t below_bytes(const struct tcp_sender *s)
 {
 	uint64_t bytes = 0;
 
-	for (int i = 0; i < s->conn.nlanes; i++) {
+	for (int i = 0; i < tcp_data_lanes(&s->conn); i++) {
 		const struct send_lane *lane = &s->lane[i];
 		bytes += lina_sock_unacked(s->conn.fd[i]);
 		if (lane->request && lane->request->cls == LINA_CLASS_BULK)
@@ -298,7 +277,7 @@ static int lane_push(struct tcp_sender *s, struct send_lane *lane, int fd)
 
 static int lanes_push(struct tcp_sender *s)
 {
-	for (int i = 0; i < s->conn.nlanes; i++) {
+	for (int i = 0; i < tcp_data_lanes(&s->conn); i++) {
 		int err = lane_push(s, &s->lane[i], s->conn.fd[i]);
 		if (err)
 			return err;

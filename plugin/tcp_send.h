@@ -69,7 +69,7 @@ struct tcp_sender {
 	struct early_queue earlies, spare_earlies;
 	size_t early_bytes, early_left; /* standing credit: all of it, and what is not in use */
 	uint32_t seen;                  /* buffers that credit has come for; wraps */
-	struct send_lane lane[LINA_LANES_MAX];
+	struct send_lane lane[TCP_DATA_LANES_MAX];
 	size_t credit_bytes; /* in credit_buffer, not decoded yet */
 	uint8_t credit_buffer[SEND_CREDIT_BUFFER_BYTES];
 	struct send_request request[TCP_REQUESTS];

@@ -44,8 +44,6 @@ struct lina_conn {
 	struct lina_object object;
 	const struct lina_transport_ops *ops;
 	bool sends;               /* the end that connected */
-	bool patient;             /* the core's, when it is closed: no transfer of its context is
-				   * under way, so that nothing is being aborted */
 	LIST_HEAD(, lina_mr) mrs; /* registered and not deregistered */
 	/* Who is at the other end, and by which link: the transport's to say. */
 	char peer_name[LINA_STATS_NAME_BYTES], link_name[LINA_STATS_NAME_BYTES];

@@ -191,6 +191,7 @@ static struct tcp_meet meet_of(struct lina_transport *t, const struct verbs_nic 
 		.addr = t->addr,
 		.link = nic->port[0]->link,
 		.nlanes = 1,
+		.least_lanes = 1,
 		.grant_bytes = (uint32_t)lina_link_grant_bytes(nic->port[0]->link) };
 }
 

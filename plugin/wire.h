@@ -25,9 +25,9 @@
 #include "plugin/net.h"
 
 enum {
-	LINA_WIRE_VERSION = 4,
+	LINA_WIRE_VERSION = 5,
 	LINA_SECRET_BYTES = 16,
-	LINA_LANES_MAX = 16,
+	LINA_LANES_MAX = 17, /* sockets of a connection; tcp.h says what each is for */
 	LINA_HELLO_BYTES = 48,
 	LINA_WELCOME_BYTES = 24,
 	LINA_CREDIT_HEAD_BYTES = 8,

@@ -82,10 +82,15 @@ int teardown(void **state)
 
 /* --- what children do --- */
 
+void child_open_with(const char *settings)
+{
+	if (net_open(settings, &net))
+		die("no context in the child");
+}
+
 void child_open(void)
 {
-	if (net_open(child_settings, &net))
-		die("no context in the child");
+	child_open_with(child_settings);
 }
 
 struct lina_conn *child_connect(int from)
@@ -132,9 +137,14 @@ void kill_awaited(int from)
 
 /* --- the parent's part --- */
 
+void parent_open_with(const char *settings)
+{
+	assert_int_equal(net_open(settings, &net), 0);
+}
+
 void parent_open(void)
 {
-	assert_int_equal(net_open(child_settings, &net), 0);
+	parent_open_with(child_settings);
 }
 
 struct lina_conn *parent_accept(const struct child *child)

@@ -18,7 +18,9 @@
 
 enum { LIMIT_MS = 30000, LARGE = 48 << 20, SMALL = 64 };
 
-/* What both processes open their contexts with; the peer timeout is 1000 ms. */
+/* What both processes open their contexts with, if nothing else is said; the peer timeout is 1000
+ * ms.
+ */
 extern const char child_settings[];
 
 struct child {
@@ -43,6 +45,7 @@ void pipe_read(int fd, void *bytes, size_t n);
 /* --- in the child --- */
 
 void child_open(void);
+void child_open_with(const char *settings);
 struct lina_conn *child_connect(int from);
 struct lina_conn *child_accept(int to);
 /* Stands still until the child is killed, or the parent is gone. */
@@ -51,6 +54,7 @@ void kill_awaited(int from);
 /* --- in the parent --- */
 
 void parent_open(void);
+void parent_open_with(const char *settings);
 struct lina_conn *parent_accept(const struct child *child);
 struct lina_conn *parent_connect(const struct child *child);
 /* Waits for a byte from it. */

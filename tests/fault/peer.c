@@ -24,6 +24,7 @@ void receiver_open(const char *settings, int lanes)
 	if (context_open(settings) || lina_net_listen(peer.net, 0, handle, &listener))
 		die("no listener");
 	evil_sender(listener, handle, peer.nlanes, peer.fd, &peer.conn);
+	peer.credit_fd = &peer.fd[lanes];
 }
 
 int open_receiver(void **state)
@@ -55,7 +56,8 @@ void sender_open(uint32_t early_bytes, uint32_t grant_bytes)
 	if (context_open(""))
 		die("no context");
 	evil_first_grant(grant_bytes);
-	evil_receiver(peer.net, early_bytes, &peer.fd[0], &peer.conn);
+	evil_receiver(peer.net, early_bytes, peer.fd, &peer.conn);
+	peer.credit_fd = &peer.fd[1];
 	evil_first_grant(UINT32_MAX);
 }
 
@@ -69,7 +71,7 @@ int open_sender(void **state)
 int teardown(void **state)
 {
 	(void)state;
-	for (int i = 0; i < peer.nlanes; i++)
+	for (int i = 0; i <= peer.nlanes; i++)
 		if (peer.fd[i] >= 0)
 			(void)close(peer.fd[i]);
 	(void)lina_net_close(peer.net);
@@ -82,7 +84,7 @@ void receive_post(size_t room, int tag)
 {
 	memset(&peer.to, 0xaa, sizeof(peer.to));
 	peer.request = post_recv(peer.conn, peer.to.data, room, tag);
-	peer.credit = evil_credit_read(peer.fd[0], peer.request, LIMIT_MS);
+	peer.credit = evil_credit_read(*peer.credit_fd, peer.request, LIMIT_MS);
 }
 
 void guards_check(void)
@@ -105,7 +107,7 @@ static void peer_is_told(void)
 {
 	uint64_t deadline = now_ms() + LIMIT_MS;
 
-	for (int i = 0; i < peer.nlanes; i++)
+	for (int i = 0; i <= peer.nlanes; i++)
 		while (peer.fd[i] >= 0 && !evil_is_closed(peer.fd[i]))
 			if (now_ms() > deadline)
 				fail_msg("lane %d of the peer stays open", i);

@@ -22,9 +22,11 @@ enum { LIMIT_MS = 30000, ROOM = 1000, GUARD = 64, PAYLOAD_BYTES = 4 * ROOM };
 struct peer {
 	struct lina_net *net;
 	struct lina_conn *conn; /* the honest end */
-	int fd[LINA_LANES_MAX]; /* the peer's sockets; -1: closed by the case */
-	int nlanes;
-	int fds_before; /* descriptors open before the case */
+	int fd[LINA_LANES_MAX]; /* the peer's sockets, first those of data; -1: closed by the case
+				 */
+	int nlanes;             /* of data */
+	int *credit_fd;         /* among fd */
+	int fds_before;         /* descriptors open before the case */
 	struct {
 		uint8_t before[GUARD], data[ROOM], after[GUARD];
 	} to;                           /* what is received into */

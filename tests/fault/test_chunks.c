@@ -197,7 +197,7 @@ static void bulk_goes_over_several_lanes(void **state)
 
 /* A receiving end that reads when it is told to, and the bulk that is sent to it. */
 static struct {
-	int fd;
+	int fd[2]; /* of data, of credit */
 	struct lina_conn *conn;
 	struct lina_request *send;
 	uint8_t *from;
@@ -208,26 +208,27 @@ static void slow_open(size_t bytes)
 	struct lina_wire_credit credit = { .n = 1 };
 
 	evil_room(EVIL_ROOM);
-	evil_receiver(engine.slow.net, 0, &slow.fd, &slow.conn);
+	evil_receiver(engine.slow.net, 0, slow.fd, &slow.conn);
 	evil_room(0);
 	slow.from = calloc(1, bytes);
 	assert_non_null(slow.from);
 	credit.entry[0].bytes = bytes;
-	evil_credit(slow.fd, &credit);
+	evil_credit(slow.fd[1], &credit);
 	slow.send = send_as(LINA_CLASS_BULK, slow.conn, slow.from, bytes, 0);
 }
 
 static void slow_close(void)
 {
 	assert_int_equal(lina_net_close_send(slow.conn), 0);
-	assert_int_equal(close(slow.fd), 0);
+	assert_int_equal(close(slow.fd[0]), 0);
+	assert_int_equal(close(slow.fd[1]), 0);
 	free(slow.from);
 }
 
 static size_t slow_read(void)
 {
 	uint8_t unwanted[4096];
-	ssize_t n = recv(slow.fd, unwanted, sizeof(unwanted), MSG_DONTWAIT);
+	ssize_t n = recv(slow.fd[0], unwanted, sizeof(unwanted), MSG_DONTWAIT);
 
 	return n > 0 ? (size_t)n : 0;
 }

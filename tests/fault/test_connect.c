@@ -111,12 +111,14 @@ static void listener_that_is_late_is_waited_for(void **state)
 
 	(void)state;
 	int listen_fd = wait_for_late_listener(evil_handle);
-	int fd = evil_accept(listen_fd, &hello);
-	evil_welcome(fd, hello.conn_id, 0);
+	int fd[] = { evil_accept(listen_fd, &hello), evil_accept(listen_fd, &hello) };
+	for (int i = 0; i < 2; i++)
+		evil_welcome(fd[i], hello.conn_id, 0);
 	assert_int_equal(connect_within(door.net, evil_handle, LIMIT_MS, &conn), 0);
 	assert_int_equal(lina_net_close_send(conn), 0);
 	assert_int_equal(log_warnings(), 0);
-	(void)close(fd);
+	for (int i = 0; i < 2; i++)
+		(void)close(fd[i]);
 	(void)close(listen_fd);
 }
 
@@ -182,26 +184,26 @@ static void listener_that_closes_is_dialed_again(void **state)
 	uint8_t evil_handle[LINA_HANDLE_BYTES];
 	struct lina_conn *conn = NULL;
 	struct lina_wire_hello hello;
-	int listen_fd = evil_listen(evil_handle), err = 0;
+	int listen_fd = evil_listen(evil_handle), err = 0, let_in[2];
 
 	(void)state;
-	for (int k = 0; k < 3; k++) {
+	for (int k = 0; k < 4; k++) {
 		for (uint64_t until = now_ms() + 60; now_ms() < until && !err;)
 			err = lina_net_connect(
 				door.net, 0, LINA_TRAFFIC_CLASS_UNSET, evil_handle, &conn);
 		assert_int_equal(err, 0);
 		int fd = evil_accept(listen_fd, &hello);
+		let_in[k % 2] = fd;
 		if (k == 0)
 			evil_reset(fd);
 		else if (k == 1)
 			(void)close(fd);
 		else
 			evil_welcome(fd, hello.conn_id, 0);
-		if (k == 2) {
-			assert_int_equal(connect_within(door.net, evil_handle, LIMIT_MS, &conn), 0);
-			(void)close(fd);
-		}
 	}
+	assert_int_equal(connect_within(door.net, evil_handle, LIMIT_MS, &conn), 0);
+	for (int k = 0; k < 2; k++)
+		(void)close(let_in[k]);
 	assert_int_equal(lina_net_close_send(conn), 0);
 	assert_int_equal(log_warnings(), 0);
 	(void)close(listen_fd);

@@ -18,7 +18,7 @@ static void honest_credit_is_used(void **state)
 	c.entry[1].tag = 5;
 	c.entry[1].bytes = ROOM;
 	struct lina_request *sent = post_send(peer.conn, payload, ROOM, 5);
-	evil_credit(peer.fd[0], &c);
+	evil_credit(*peer.credit_fd, &c);
 	assert_int_equal(finish_within(sent, LIMIT_MS, NULL), 0);
 	evil_read(peer.fd[0], head, sizeof(head), LIMIT_MS);
 	assert_int_equal(lina_data_decode(head, &d), 0);
@@ -34,7 +34,7 @@ static void bytes_that_are_no_credit(void **state)
 {
 	(void)state;
 	struct lina_request *sent = post_send(peer.conn, payload, ROOM, 5);
-	evil_send(peer.fd[0], "credit where credit is due, said the peer", 40);
+	evil_send(*peer.credit_fd, "credit where credit is due, said the peer", 40);
 	send_fails(sent, -EPROTO);
 }
 
@@ -44,7 +44,7 @@ static void credit_of_nine_buffers(void **state)
 
 	(void)state;
 	struct lina_request *sent = post_send(peer.conn, payload, ROOM, 5);
-	evil_send(peer.fd[0], bytes, sizeof(bytes));
+	evil_send(*peer.credit_fd, bytes, sizeof(bytes));
 	send_fails(sent, -EPROTO);
 }
 
@@ -55,7 +55,7 @@ static void credit_for_more_than_the_peer_can_have(void **state)
 	(void)state;
 	struct lina_request *sent = post_send(peer.conn, payload, ROOM, 5);
 	for (int i = 0; i < 1000; i++)
-		evil_credit(peer.fd[0], &c);
+		evil_credit(*peer.credit_fd, &c);
 	send_fails(sent, -EPROTO);
 }
 
@@ -67,7 +67,7 @@ static void credit_for_less_than_the_message(void **state)
 	c.entry[0].tag = 5;
 	c.entry[0].bytes = ROOM - 1;
 	struct lina_request *sent = post_send(peer.conn, payload, ROOM, 5);
-	evil_credit(peer.fd[0], &c);
+	evil_credit(*peer.credit_fd, &c);
 	send_fails(sent, -EMSGSIZE);
 	assert_true(log_says("1000"));
 	assert_true(log_says("999"));

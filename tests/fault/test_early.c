@@ -93,7 +93,7 @@ static void part_for_a_buffer_with_an_early_message(void **state)
 	for (int done = 0, i = 0; i < 1000; i++)
 		assert_int_equal(lina_net_test(peer.request, &done, NULL), 0);
 	assert_int_equal(lina_net_recv(peer.conn, 1, &data, &room, &tag, NULL, NULL, &late), 0);
-	peer.credit = evil_credit_read(peer.fd[0], late, LIMIT_MS);
+	peer.credit = evil_credit_read(*peer.credit_fd, late, LIMIT_MS);
 	d = frame_of(800);
 	evil_data(peer.fd[1], &d, payload, 800);
 	peer.request = late;

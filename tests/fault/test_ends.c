@@ -72,15 +72,35 @@ static void reset_while_a_receive_waits(void **state)
 	receive_fails(-ECONNRESET);
 }
 
+/* A process that is gone takes no credit any more; what it sent before comes all the same. */
+static void reset_of_what_carries_credit_is_no_loss(void **state)
+{
+	(void)state;
+	receive_post(ROOM, 0);
+	struct lina_wire_data d = frame_of(100);
+	evil_reset(*peer.credit_fd);
+	*peer.credit_fd = -1;
+	struct lina_request *more = post_recv(peer.conn, peer.to.data, ROOM, 1);
+	for (int done = 0, i = 0; i < 10000; i++)
+		assert_int_equal(lina_net_test(peer.request, &done, NULL), 0);
+	evil_data(peer.fd[0], &d, payload, 100);
+	assert_int_equal(finish_within(peer.request, LIMIT_MS, NULL), 0);
+	assert_int_equal(log_warnings(), 0);
+	(void)close(peer.fd[0]);
+	peer.fd[0] = -1;
+	peer.request = more;
+	receive_fails(-ESHUTDOWN);
+}
+
 static void truncated_credit_then_end(void **state)
 {
 	static const uint8_t bytes[19] = { 0xc1, 1 };
 
 	(void)state;
 	struct lina_request *sent = post_send(peer.conn, payload, ROOM, 0);
-	evil_send(peer.fd[0], bytes, sizeof(bytes));
-	(void)close(peer.fd[0]);
-	peer.fd[0] = -1;
+	evil_send(*peer.credit_fd, bytes, sizeof(bytes));
+	(void)close(*peer.credit_fd);
+	*peer.credit_fd = -1;
 	send_fails(sent, -ESHUTDOWN);
 }
 
@@ -88,8 +108,8 @@ static void reset_while_a_send_waits(void **state)
 {
 	(void)state;
 	struct lina_request *sent = post_send(peer.conn, payload, ROOM, 0);
-	evil_reset(peer.fd[0]);
-	peer.fd[0] = -1;
+	evil_reset(*peer.credit_fd);
+	*peer.credit_fd = -1;
 	send_fails(sent, -ECONNRESET);
 }
 
@@ -103,7 +123,7 @@ static void end_while_data_is_on_its_way(void **state)
 	(void)state;
 	assert_non_null(large);
 	c.entry[0].bytes = LARGE;
-	evil_credit(peer.fd[0], &c);
+	evil_credit(*peer.credit_fd, &c);
 	struct lina_request *sent = post_send(peer.conn, large, LARGE, 0);
 	for (int done = 0, i = 0; i < 1000; i++)
 		assert_int_equal(lina_net_test(sent, &done, NULL), 0);
@@ -125,11 +145,11 @@ static void half_end_while_data_is_on_its_way(void **state)
 	(void)state;
 	assert_non_null(large);
 	c.entry[0].bytes = LARGE;
-	evil_credit(peer.fd[0], &c);
+	evil_credit(*peer.credit_fd, &c);
 	struct lina_request *sent = post_send(peer.conn, large, LARGE, 0);
 	for (int done = 0, i = 0; i < 1000; i++)
 		assert_int_equal(lina_net_test(sent, &done, NULL), 0);
-	assert_int_equal(shutdown(peer.fd[0], SHUT_WR), 0);
+	assert_int_equal(shutdown(*peer.credit_fd, SHUT_WR), 0);
 	send_fails(sent, -ESHUTDOWN);
 	free(large);
 }
@@ -143,6 +163,7 @@ int main(void)
 		RECEIVER2(lane_that_ends_within_a_header),
 		RECEIVER2(lane_that_ends_between_messages_is_no_loss),
 		RECEIVER(reset_while_a_receive_waits),
+		RECEIVER(reset_of_what_carries_credit_is_no_loss),
 		SENDER(truncated_credit_then_end),
 		SENDER(reset_while_a_send_waits),
 		SENDER(end_while_data_is_on_its_way),

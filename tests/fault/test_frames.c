@@ -138,7 +138,7 @@ static void empty_message_twice(void **state)
 	memset(&peer.to, 0xaa, sizeof(peer.to));
 	assert_int_equal(
 		lina_net_recv(peer.conn, 2, data, room, tags, NULL, NULL, &peer.request), 0);
-	peer.credit = evil_credit_read(peer.fd[0], peer.request, LIMIT_MS);
+	peer.credit = evil_credit_read(*peer.credit_fd, peer.request, LIMIT_MS);
 	struct lina_wire_data d = frame_of(0);
 	evil_data(peer.fd[0], &d, NULL, 0);
 	frame_is_refused(&d, -EPROTO);

@@ -111,7 +111,7 @@ static void latency_traffic_that_becomes_bulk(void **state)
 static void large_post(int tag)
 {
 	peer.request = post_recv(peer.conn, large, LARGE, tag);
-	peer.credit = evil_credit_read(peer.fd[0], peer.request, LIMIT_MS);
+	peer.credit = evil_credit_read(*peer.credit_fd, peer.request, LIMIT_MS);
 }
 
 static void latency_traffic_needs_no_grant(void **state)
@@ -125,12 +125,12 @@ static void latency_traffic_needs_no_grant(void **state)
 	assert_int_equal(finish_within(peer.request, LIMIT_MS, NULL), 0);
 }
 
-/* Whether this end has sent anything. */
-static bool peer_hears(void)
+/* Whether anything has come there. */
+static bool peer_hears(int fd)
 {
 	uint8_t byte;
 
-	return recv(peer.fd[0], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 static void request_test(void)
@@ -151,9 +151,9 @@ static uint64_t grant_read(void)
 	uint8_t bytes[LINA_GRANT_BYTES];
 	struct lina_wire_grant grant;
 
-	while (!peer_hears() && now_ms() < deadline)
+	while (!peer_hears(*peer.credit_fd) && now_ms() < deadline)
 		request_test();
-	evil_read(peer.fd[0], bytes, sizeof(bytes), LIMIT_MS);
+	evil_read(*peer.credit_fd, bytes, sizeof(bytes), LIMIT_MS);
 	assert_int_equal(lina_grant_decode(bytes, sizeof(bytes), &grant), sizeof(bytes));
 	return grant.bytes;
 }
@@ -215,7 +215,7 @@ static void grants_are_withheld_while_a_latency_message_is_half_in(void **state)
 	struct lina_request *latency = half_in(&rest);
 	for (int i = 0; i < QUIET_TESTS; i++)
 		request_test();
-	assert_false(peer_hears());
+	assert_false(peer_hears(*peer.credit_fd));
 	evil_data(peer.fd[0], &rest, payload, rest.length);
 	assert_int_equal(finish_within(latency, LIMIT_MS, NULL), 0);
 	assert_in_range(grant_read(), GRANT_BYTES + 1, 2 * GRANT_BYTES);
@@ -250,7 +250,7 @@ static void credit_give(int tag)
 
 	credit.entry[0].tag = tag;
 	credit.entry[0].bytes = LARGE + 1;
-	evil_credit(peer.fd[0], &credit);
+	evil_credit(*peer.credit_fd, &credit);
 }
 
 /* Reads one frame with its payload. */
@@ -271,7 +271,7 @@ static uint64_t bulk_hear(void)
 	uint64_t bytes = 0;
 
 	request_test();
-	while (peer_hears()) {
+	while (peer_hears(peer.fd[0])) {
 		struct lina_wire_data d = frame_read();
 		assert_true(d.bulk && !d.early);
 		bytes += d.length;
@@ -295,8 +295,8 @@ static void grant_that_goes_backwards(void **state)
 {
 	(void)state;
 	struct lina_request *sent = send_class(LINA_CLASS_BULK, large, LARGE, 5);
-	evil_grant(peer.fd[0], GRANT_BYTES); /* says nothing new */
-	evil_grant(peer.fd[0], GRANT_BYTES - 1);
+	evil_grant(*peer.credit_fd, GRANT_BYTES); /* says nothing new */
+	evil_grant(*peer.credit_fd, GRANT_BYTES - 1);
 	send_fails(sent, -EPROTO);
 }
 
@@ -310,12 +310,12 @@ static void bulk_goes_as_far_as_the_grant(void **state)
 	peer.request = send_class(LINA_CLASS_BULK, large, LARGE, 5);
 	for (size_t i = 0; i < sizeof(grants) / sizeof(*grants); i++) {
 		if (i > 0)
-			evil_grant(peer.fd[0], grants[i]);
+			evil_grant(*peer.credit_fd, grants[i]);
 		bulk_comes(grants[i] - got);
 		got = grants[i];
 		assert_non_null(peer.request);
 	}
-	evil_grant(peer.fd[0], LARGE);
+	evil_grant(*peer.credit_fd, LARGE);
 	bulk_comes(LARGE - got);
 	assert_null(peer.request);
 }
@@ -346,7 +346,7 @@ static void little_bulk_goes_early_and_larger_waits(void **state)
 	assert_int_equal(d.length, TCP_EARLY_BULK_BYTES);
 	peer.request = send_class(LINA_CLASS_BULK, more, sizeof(more), 6);
 	bulk_comes(0);
-	evil_grant(peer.fd[0], UINT64_C(2) * LARGE); /* is not what it waits for */
+	evil_grant(*peer.credit_fd, UINT64_C(2) * LARGE); /* is not what it waits for */
 	bulk_comes(0);
 	credit_give(6);
 	bulk_comes(sizeof(more));

@@ -49,7 +49,7 @@ static void one_stranger(const void *bytes, size_t n, const char *whom)
 
 static void strangers_are_turned_away(void **state)
 {
-	static const int bad_lanes[][2] = { { 0, 0 }, { 0, 17 }, { 1, 1 }, { 255, 255 } };
+	static const int bad_lanes[][2] = { { 0, 0 }, { 0, 1 }, { 0, 18 }, { 1, 1 }, { 255, 255 } };
 	uint8_t bytes[LINA_HELLO_BYTES];
 
 	(void)state;
@@ -63,7 +63,7 @@ static void strangers_are_turned_away(void **state)
 		hello_bytes(bytes, bad_lanes[i][0], bad_lanes[i][1]);
 		one_stranger(bytes, sizeof(bytes), "one with impossible lanes");
 	}
-	hello_bytes(bytes, 0, 1);
+	hello_bytes(bytes, 0, 2);
 	bytes[5]++;
 	one_stranger(bytes, sizeof(bytes), "another version");
 	assert_int_equal(log_warnings(), 0); /* strangers are no trouble */
@@ -76,7 +76,7 @@ static void every_byte_of_the_secret_counts(void **state)
 
 	(void)state;
 	for (int i = 0; i < LINA_SECRET_BYTES; i++) {
-		hello_bytes(bytes, 0, 1);
+		hello_bytes(bytes, 0, 2);
 		bytes[16 + i] ^= 1;
 		one_stranger(bytes, sizeof(bytes), "one with a wrong secret");
 	}
@@ -128,19 +128,22 @@ static void hello_may_come_byte_by_byte(void **state)
 	struct lina_conn *conn;
 
 	(void)state;
-	hello_bytes(bytes, 0, 1);
+	hello_bytes(bytes, 0, 2);
 	int fd = evil_dial(door.handle);
 	for (size_t i = 0; i + 1 < sizeof(bytes); i++) {
 		evil_send(fd, bytes + i, 1);
 		listener_run(2);
 	}
 	evil_send(fd, bytes + sizeof(bytes) - 1, 1);
+	int other = evil_dial(door.handle);
+	evil_hello(other, door.handle, 5, 1, 2);
 	assert_int_equal(accept_within(door.listener, LIMIT_MS, &conn), 0);
 	evil_read(fd, welcome_bytes, sizeof(welcome_bytes), LIMIT_MS);
 	assert_int_equal(lina_welcome_decode(welcome_bytes, &welcome), 0);
 	assert_true(welcome.conn_id == 5);
 	assert_int_equal(lina_net_close_recv(conn), 0);
 	(void)close(fd);
+	(void)close(other);
 }
 
 /* The time for a hello is the connector's own, where that is shorter than the listener's. */
@@ -149,7 +152,7 @@ static void silent_stranger_goes_in_time(void **state)
 	uint8_t bytes[LINA_HELLO_BYTES];
 
 	(void)state;
-	hello_bytes(bytes, 0, 1);
+	hello_bytes(bytes, 0, 2);
 	int silent = evil_dial(door.handle), slow = evil_dial(door.handle);
 	evil_send(slow, bytes, sizeof(bytes) - 1);
 	uint64_t start = now_ms();

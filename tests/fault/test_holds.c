@@ -185,20 +185,20 @@ static void a_failure_of_what_keeps_grants_back_lets_them_go(void **state)
 	uint8_t handle[LINA_HANDLE_BYTES], to[1000];
 	struct lina_listener *listener;
 	struct lina_conn *conn;
-	int fd;
+	int fd[2];
 
 	(void)state;
 	engine_open(FOR_EVER "LINA_GRANT_BYTES=65536");
 	assert_int_equal(lina_net_listen(engine.slow.net, 0, handle, &listener), 0);
-	evil_sender(listener, handle, 1, &fd, &conn);
+	evil_sender(listener, handle, 1, fd, &conn);
 	struct lina_request *recv = post_recv(conn, to, sizeof(to), 1);
-	struct lina_wire_credit credit = evil_credit_read(fd, recv, LIMIT_MS);
+	struct lina_wire_credit credit = evil_credit_read(fd[1], recv, LIMIT_MS);
 	struct lina_request *other = post_recv(conn, to, sizeof(to), 2);
-	struct lina_wire_credit credit2 = evil_credit_read(fd, other, LIMIT_MS);
+	struct lina_wire_credit credit2 = evil_credit_read(fd[1], other, LIMIT_MS);
 	struct lina_wire_data d = {
 		.slot = credit.slot, .seq = credit.seq, .message_bytes = 1000, .length = 500
 	};
-	evil_data(fd, &d, engine.latency.from, 500);
+	evil_data(fd[0], &d, engine.latency.from, 500);
 	while (sched_in(engine.quick.recv)->latency_queued_bytes != 500)
 		assert_int_equal(finish_within(recv, 1, NULL), -EAGAIN);
 	bulk_post();
@@ -206,10 +206,11 @@ static void a_failure_of_what_keeps_grants_back_lets_them_go(void **state)
 	d = (struct lina_wire_data){
 		.slot = credit2.slot, .seq = credit2.seq, .message_bytes = 1001, .length = 1001
 	};
-	evil_data(fd, &d, NULL, 0);
+	evil_data(fd[0], &d, NULL, 0);
 	assert_int_equal(finish_within(recv, LIMIT_MS, NULL), -EMSGSIZE);
 	bulk_goes_on();
-	evil_reset(fd);
+	evil_reset(fd[0]);
+	evil_reset(fd[1]);
 }
 
 static void closing_bulk_that_is_held_leaves_nothing(void **state)

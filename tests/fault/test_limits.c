@@ -120,11 +120,11 @@ static void listen_without_descriptors(void **state)
 	everything_works();
 }
 
-/* With three lanes: none, one or two of them find a descriptor. */
+/* With three lanes, and one for credits: none, or some of them find a descriptor. */
 static void connect_without_descriptors(void **state)
 {
 	(void)state;
-	for (int n = 0; n < 3; n++) {
+	for (int n = 0; n < 4; n++) {
 		struct lina_conn *conn = (struct lina_conn *)&net, *const before = conn;
 		spare(n);
 		assert_int_equal(
@@ -181,7 +181,7 @@ static void strangers_give_way_to_the_peer(void **state)
 		assert_int_equal(lina_net_accept(listener, &recv), 0);
 		assert_null(recv);
 	}
-	spare(3); /* the connector's three; the listener has those of the strangers */
+	spare(4); /* the connector's four; the listener has those of the strangers */
 	uint64_t deadline = now_ms() + LIMIT_MS;
 	while ((!send || !recv) && now_ms() < deadline) {
 		if (!send)

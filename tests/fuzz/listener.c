@@ -159,7 +159,9 @@ static void seed_strangers(struct script_writer *w)
 	script_put_byte(w, ACCEPT);
 	script_put_byte(w, GO);
 	script_put_byte(w, 1);
-	put_hello(w, 2, 0, 1);
+	script_put_byte(w, COME);
+	put_hello(w, 2, 0, 2);
+	put_hello(w, 3, 1, 2);
 	script_put_byte(w, ACCEPT);
 }
 
@@ -168,9 +170,9 @@ size_t fuzz_seed(unsigned i, uint8_t *out, size_t room)
 	struct script_writer w = { out, 0, room };
 
 	if (i == 0)
-		seed_lanes(&w, 1);
+		seed_lanes(&w, 2);
 	else if (i == 1)
-		seed_lanes(&w, 16);
+		seed_lanes(&w, 17);
 	else if (i == 2)
 		seed_strangers(&w);
 	return w.used;

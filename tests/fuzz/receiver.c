@@ -5,7 +5,7 @@
  *   1  the peer sends: [lane][length][bytes]
  *   2  the peer sends what nobody has to spell out: [lane][length / 8]
  *   3  test: [request]
- *   4  the peer closes: [lane]
+ *   4  the peer closes: [lane, or that of credits]
  *   5  the peer sends a header: [lane, bulk where the highest bit is set][slot][entry][seq][message
  * / 8][offset / 8][length / 8] 6  the same of an early message: [lane][tag][seen][message / 8]
  */
@@ -38,8 +38,8 @@ struct post {
 struct run {
 	struct lina_listener *listener;
 	struct lina_conn *conn;
-	int nlanes, fd[LANES_MAX];
-	size_t fed, received; /* bytes that the peer sent; buffers whose message came */
+	int nlanes, fd[LANES_MAX + 1]; /* of data, and then the one of credits */
+	size_t fed, received;          /* bytes that the peer sent; buffers whose message came */
 	int nposts, err;
 	uint64_t granted; /* as the peer has heard */
 	size_t nheard;
@@ -135,7 +135,9 @@ static void peer_hear(struct run *r)
 	uint8_t bytes[4096];
 	ssize_t n;
 
-	while (r->fd[0] >= 0 && (n = recv(r->fd[0], bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+	const int fd = r->fd[r->nlanes];
+
+	while (fd >= 0 && (n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
 		for (ssize_t i = 0; i < n; i++) {
 			r->heard[r->nheard++] = bytes[i];
 			heard_check(r);
@@ -202,6 +204,13 @@ static void early(struct run *r, int lane, bool bulk, struct script *s)
 	header(r, lane, &d);
 }
 
+static void peer_close(struct run *r, int lane)
+{
+	if (r->fd[lane] >= 0)
+		(void)close(r->fd[lane]);
+	r->fd[lane] = -1;
+}
+
 static void step(struct run *r, struct script *s)
 {
 	static const uint8_t filler[255 * 8] = { 1, 2, 3 };
@@ -225,9 +234,8 @@ static void step(struct run *r, struct script *s)
 		part(r, lane, which & BULK, s);
 	} else if (what == EARLY) {
 		early(r, lane, which & BULK, s);
-	} else if (what == CLOSE && r->fd[lane] >= 0) {
-		(void)close(r->fd[lane]);
-		r->fd[lane] = -1;
+	} else if (what == CLOSE) {
+		peer_close(r, (int)(which % ((unsigned)r->nlanes + 1)));
 	}
 }
 
@@ -237,7 +245,7 @@ static void run_close(struct run *r)
 		((const struct tcp_receiver *)r->conn)->flow[LINA_CLASS_BULK].flow.sched;
 
 	peer_hear(r);
-	for (int i = 0; i < r->nlanes; i++)
+	for (int i = 0; i <= r->nlanes; i++)
 		if (r->fd[i] >= 0)
 			evil_reset(r->fd[i]);
 	(void)lina_net_close_recv(r->conn);

@@ -30,7 +30,7 @@ struct post {
 
 struct run {
 	struct lina_conn *conn;
-	int fd;
+	int fd, credit_fd; /* of data, of what the peer says */
 	int nposts, err;
 	struct post post[POSTS_MAX];
 	size_t head_got; /* of a frame that the peer reads */
@@ -46,10 +46,14 @@ static void run_open(struct run *r, uint32_t early_bytes, uint32_t grant_bytes)
 {
 	struct lina_net *net = fuzz_net("LINA_LINGER_US=0 LINA_HOLD_MAX_MS=1");
 
-	*r = (struct run){ .fd = -1, .granted = grant_bytes };
+	int fd[2];
+
+	*r = (struct run){ .granted = grant_bytes };
 	log_forget();
 	evil_first_grant(grant_bytes);
-	evil_receiver(net, early_bytes, &r->fd, &r->conn);
+	evil_receiver(net, early_bytes, fd, &r->conn);
+	r->fd = fd[0];
+	r->credit_fd = fd[1];
 }
 
 static void run_fails(struct run *r, int err)
@@ -152,7 +156,7 @@ static void peer_say(struct run *r, const uint8_t *bytes, size_t n)
 {
 	if (r->fd < 0)
 		return;
-	evil_send(r->fd, bytes, n);
+	evil_send(r->credit_fd, bytes, n);
 	for (size_t i = 0; i < n && !r->nonsense; i++) {
 		r->said[r->nsaid++] = bytes[i];
 		said_follow(r);
@@ -169,8 +173,10 @@ static void peer_grant(struct run *r, uint64_t bytes)
 
 static void peer_close(struct run *r)
 {
-	if (r->fd >= 0)
+	if (r->fd >= 0) {
 		evil_reset(r->fd);
+		evil_reset(r->credit_fd);
+	}
 	r->fd = -1;
 }
 

@@ -171,18 +171,18 @@ void evil_sender(struct lina_listener *listener, const void *handle, int nlanes,
 {
 	uint8_t welcome[LINA_WELCOME_BYTES];
 
-	for (int i = 0; i < nlanes; i++) {
+	for (int i = 0; i <= nlanes; i++) {
 		fd[i] = evil_dial(handle);
-		evil_hello(fd[i], handle, 77, i, nlanes);
+		evil_hello(fd[i], handle, 77, i, nlanes + 1);
 	}
 	int err = accept_within(listener, WAIT_MS, conn_p);
 	if (err)
 		die("accept: %s", strerror(-err));
-	for (int i = 0; i < nlanes; i++)
+	for (int i = 0; i <= nlanes; i++)
 		evil_read(fd[i], welcome, sizeof(welcome), WAIT_MS);
 }
 
-void evil_receiver(struct lina_net *net, uint32_t early_bytes, int *fd, struct lina_conn **conn_p)
+void evil_receiver(struct lina_net *net, uint32_t early_bytes, int fd[2], struct lina_conn **conn_p)
 {
 	uint8_t handle[LINA_HANDLE_BYTES];
 	struct lina_wire_hello hello;
@@ -194,8 +194,11 @@ void evil_receiver(struct lina_net *net, uint32_t early_bytes, int *fd, struct l
 		if (err)
 			die("connect: %s", strerror(-err));
 	}
-	*fd = evil_accept(listen_fd, &hello);
-	evil_welcome(*fd, hello.conn_id, early_bytes);
+	for (int i = 0; i < 2; i++) {
+		int one = evil_accept(listen_fd, &hello);
+		evil_welcome(one, hello.conn_id, early_bytes);
+		fd[hello.lane] = one;
+	}
 	int err = connect_within(net, handle, WAIT_MS, conn_p);
 	if (err)
 		die("connect: %s", strerror(-err));

@@ -41,13 +41,15 @@ bool evil_is_closed(int fd);
 /* Closes with a reset instead of an end. */
 void evil_reset(int fd);
 
-/* Becomes the sending end of a connection to listener, which is accepted as *conn_p: fd[0..nlanes).
- */
+/* Becomes the sending end of a connection to listener, which is accepted as *conn_p: data goes on
+ * fd[0..nlanes), credits come on fd[nlanes]. */
 void evil_sender(struct lina_listener *listener, const void *handle, int nlanes, int *fd,
 	struct lina_conn **conn_p);
 
-/* Becomes the receiving end of a connection that net dials. */
-void evil_receiver(struct lina_net *net, uint32_t early_bytes, int *fd, struct lina_conn **conn_p);
+/* Becomes the receiving end of a connection that net dials: data comes on fd[0], credits go on
+ * fd[1]. */
+void evil_receiver(
+	struct lina_net *net, uint32_t early_bytes, int fd[2], struct lina_conn **conn_p);
 
 /* A data frame with its payload (NULL: none is sent). */
 void evil_data(int fd, const struct lina_wire_data *head, const void *payload, size_t bytes);

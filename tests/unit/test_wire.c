@@ -192,8 +192,8 @@ static void hello_keeps_its_fields(void **state)
 
 static void hello_with_impossible_lanes_is_refused(void **state)
 {
-	static const int bad[][2] = { { 0, 0 }, { 0, 17 }, { 1, 1 }, { 16, 16 }, { 255, 255 },
-		{ 0, 255 }, { 3, 2 } };
+	static const int bad[][2] = { { 0, 0 }, { 0, LINA_LANES_MAX + 1 }, { 1, 1 }, { 16, 16 },
+		{ 255, 255 }, { 0, 255 }, { 3, 2 } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
