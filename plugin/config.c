@@ -130,6 +130,7 @@ static bool is_choice(const char *text, const char *choices)
 	return false;
 }
 
+/* -E2BIG: it is too long. */
 static int copy_text(const struct lina_knob *knob, const char *name, const char *text, char *field)
 {
 	size_t len = strlen(text);
@@ -137,7 +138,7 @@ static int copy_text(const struct lina_knob *knob, const char *name, const char 
 	if (len >= LINA_CONFIG_TEXT_BYTES) {
 		lina_warn("%s: %zu characters, must be at most %d", name, len,
 			LINA_CONFIG_TEXT_BYTES - 1);
-		return -EINVAL;
+		return -E2BIG;
 	}
 	if (!is_choice(text, knob->choices)) {
 		lina_warn("%s=%s: must be one of: %s", name, text, knob->choices);
@@ -147,14 +148,19 @@ static int copy_text(const struct lina_knob *knob, const char *name, const char 
 	return 0;
 }
 
+/* What is not known to be right is left out, but a long list of NCCL's is: who left it out would
+ * use what the user excludes. */
 static int read_text(const struct lina_knob *knob, char *const *env, char *field)
 {
 	const char *text = env_get(env, knob->name);
 
 	if (text != NULL)
-		return copy_text(knob, knob->name, text, field);
+		return copy_text(knob, knob->name, text, field) != 0 ? -EINVAL : 0;
 	text = stand_in_get(knob, env);
-	if (text != NULL && copy_text(knob, knob->stand_in, text, field) != 0)
+	int err = text != NULL ? copy_text(knob, knob->stand_in, text, field) : 0;
+	if (err == -E2BIG)
+		return -EINVAL;
+	if (err != 0)
 		lina_warn("%s is left out", knob->stand_in);
 	return 0;
 }
@@ -166,14 +172,16 @@ static size_t min_size(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+enum { NAME_BYTES = 256 };
+
 /* Levenshtein's edit distance between name and the first len characters of entry; at most
- * LINA_CONFIG_TEXT_BYTES of each are looked at. */
+ * NAME_BYTES of each are looked at. */
 static size_t edit_distance(const char *entry, size_t len, const char *name)
 {
-	size_t row[LINA_CONFIG_TEXT_BYTES + 1];
-	size_t nname = min_size(strlen(name), LINA_CONFIG_TEXT_BYTES);
+	size_t row[NAME_BYTES + 1];
+	size_t nname = min_size(strlen(name), NAME_BYTES);
 
-	len = min_size(len, LINA_CONFIG_TEXT_BYTES);
+	len = min_size(len, NAME_BYTES);
 	for (size_t j = 0; j <= nname; j++)
 		row[j] = j;
 	for (size_t i = 1; i <= len; i++) {

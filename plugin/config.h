@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-enum { LINA_CONFIG_TEXT_BYTES = 256, LINA_HOT_FIRST_TABLE = 2 };
+enum { LINA_CONFIG_TEXT_BYTES = 4096, LINA_HOT_FIRST_TABLE = 2 };
 
 /* Whole numbers: field, variable, default, lowest, highest, unit, help. */
 #define LINA_KNOBS_INT(X)                                                                    \
@@ -151,7 +151,8 @@ const struct lina_knob *lina_config_knobs(size_t *nknobs_p);
 /* Reads env, a NULL-terminated list of "NAME=value" such as environ; *config_p is written only on
  * success. A variable without a value counts as not set. A LINA_ variable that nobody knows is
  * warned of, with the closest name there is; a bad value of one of NCCL's variables is warned of
- * and left out. -EINVAL: a bad value of one of ours (logged with its name, value and range). */
+ * and left out. -EINVAL: a bad value of one of ours, or a text that is too long of either's (logged
+ * with its name, value and range). */
 int lina_config_read(char *const *env, struct lina_config *config_p);
 
 #endif

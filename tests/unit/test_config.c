@@ -228,10 +228,29 @@ static void long_text_is_refused(void **state)
 	memcpy(entry, "LINA_IFNAME=", strlen("LINA_IFNAME="));
 	entry[sizeof(entry) - 1] = '\0';
 	assert_int_equal(READ(&config, entry), -EINVAL);
-	assert_string_equal(lines[0], "NET/Lina: LINA_IFNAME: 256 characters, must be at most 255");
+	assert_string_equal(
+		lines[0], "NET/Lina: LINA_IFNAME: 4096 characters, must be at most 4095");
 	entry[sizeof(entry) - 2] = '\0';
 	assert_int_equal(READ(&config, entry), 0);
-	assert_int_equal(strlen(config.ifname), 255);
+	assert_int_equal(strlen(config.ifname), 4095);
+}
+
+/* A list of devices that is left out would stand for all of them. */
+static void long_text_of_nccls_is_refused_too(void **state)
+{
+	struct lina_config config = untouched();
+	char entry[sizeof("NCCL_IB_HCA=") + LINA_CONFIG_TEXT_BYTES];
+
+	(void)state;
+	memset(entry, 'm', sizeof(entry));
+	memcpy(entry, "NCCL_IB_HCA=", strlen("NCCL_IB_HCA="));
+	entry[sizeof(entry) - 1] = '\0';
+	assert_int_equal(READ(&config, entry), -EINVAL);
+	assert_int_equal(nlines, 1);
+	assert_string_equal(
+		lines[0], "NET/Lina: NCCL_IB_HCA: 4096 characters, must be at most 4095");
+	assert_int_equal(READ(&config, entry, "LINA_HCA=mlx5_0"), 0);
+	assert_string_equal(config.hca, "mlx5_0");
 }
 
 static void unknown_name_is_warned_of(void **state)
@@ -316,6 +335,7 @@ int main(void)
 		cmocka_unit_test(nccls_number_stands_in),
 		cmocka_unit_test(nccls_number_is_read_as_nccl_reads_it),
 		cmocka_unit_test(long_text_is_refused),
+		cmocka_unit_test(long_text_of_nccls_is_refused_too),
 		cmocka_unit_test(unknown_name_is_warned_of),
 		cmocka_unit_test(very_long_unknown_name_is_survived),
 		cmocka_unit_test(other_programs_variables_are_not),
