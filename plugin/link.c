@@ -206,37 +206,23 @@ void lina_link_post(struct lina_link_flow *flow, uint64_t bytes)
 
 /* --- bounds --- */
 
-enum bound { BOUND_SHARE = 1, BOUND_HOLD = 2, BOUND_STALL = 4 };
+enum { BOUNDS = LINA_MET_SHARE | LINA_MET_HOLD | LINA_MET_STALL };
 
-/* Which have fired since the counts were as before. */
-static unsigned bounds_fired(
-	const struct lina_sched_counts *before, const struct lina_sched_counts *now)
-{
-	unsigned fired = 0;
-
-	if (now->share_fired > before->share_fired)
-		fired |= BOUND_SHARE;
-	if (now->hold_fired > before->hold_fired)
-		fired |= BOUND_HOLD;
-	if (now->stall_fired > before->stall_fired)
-		fired |= BOUND_STALL;
-	return fired;
-}
-
+/* fired: of BOUNDS. */
 static void bounds_say(struct lina_link *link, unsigned fired)
 {
 	const struct lina_config *config = link->config;
 	unsigned first = fired & ~atomic_fetch_or(&link->said, fired);
 
-	if (first & BOUND_SHARE)
+	if (first & LINA_MET_SHARE)
 		lina_info("link %s: bulk traffic goes on with its LINA_BULK_SHARE_PERCENT=%d %% "
 			  "while latency traffic is pending (said once; counted)",
 			link->name, config->bulk_share_percent);
-	if (first & BOUND_HOLD)
+	if (first & LINA_MET_HOLD)
 		lina_info("link %s: bulk traffic waited LINA_HOLD_MAX_MS=%d ms for latency "
 			  "traffic that does not end, and sends a chunk (said once; counted)",
 			link->name, config->hold_max_ms);
-	if (first & BOUND_STALL)
+	if (first & LINA_MET_STALL)
 		lina_info("link %s: bulk traffic waited LINA_HOLD_MAX_MS=%d ms for latency "
 			  "traffic that does not move, and goes on (said once; counted)",
 			link->name, config->hold_max_ms);
@@ -246,7 +232,7 @@ static void bounds_say(struct lina_link *link, unsigned fired)
  * bulk that is held could not find out: it is to be learned anew. */
 static bool rate_is_wrong(const struct lina_sched *sched, unsigned fired)
 {
-	return (fired & BOUND_HOLD) && !sched->latency_queued_bytes;
+	return (fired & LINA_MET_HOLD) && !sched->latency_queued_bytes;
 }
 
 /* What a chunk takes on the link. */
@@ -318,13 +304,12 @@ struct asked {
 };
 
 /* After an ask that was answered with bytes, with the lock held. */
-static void asked_see(struct lina_link_dir *dir, const struct lina_sched_counts *before,
-	uint64_t bytes, struct asked *asked)
+static void asked_see(struct lina_link_dir *dir, uint64_t bytes, struct asked *asked)
 {
 	const struct lina_sched *sched = &dir->sched;
-	unsigned fired = bounds_fired(before, &sched->counts);
+	unsigned fired = sched->met & BOUNDS;
 
-	dir->full = sched->counts.full > before->full;
+	dir->full = sched->met & LINA_MET_FULL;
 	asked->rest_ns = !bytes && sched->held ? chunk_ns(sched) / 2 : 0;
 	if (!fired)
 		return;
@@ -353,9 +338,8 @@ uint64_t lina_link_ask(struct lina_link_flow *flow)
 
 	pthread_mutex_lock(&dir->lock);
 	hear(dir, now_ns);
-	const struct lina_sched_counts before = dir->sched.counts;
 	uint64_t bytes = lina_flow_ask(&flow->flow, now_ns);
-	asked_see(dir, &before, bytes, &asked);
+	asked_see(dir, bytes, &asked);
 	tell(dir, now_ns);
 	lina_watch_link(&dir->watch, &dir->sched, now_ns);
 	pthread_mutex_unlock(&dir->lock);
@@ -392,11 +376,9 @@ void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes)
 static uint64_t take(
 	struct lina_link_flow *flow, uint64_t most_bytes, uint64_t now_ns, struct asked *asked)
 {
-	struct lina_link_dir *dir = flow->dir;
-	const struct lina_sched_counts before = dir->sched.counts;
-
 	uint64_t bytes = lina_flow_take(&flow->flow, most_bytes, now_ns);
-	asked_see(dir, &before, bytes, asked);
+
+	asked_see(flow->dir, bytes, asked);
 	return bytes;
 }
 

@@ -187,9 +187,9 @@ static void bulk_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 		hold_end(s, now_ns);
 }
 
-void lina_flow_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
+/* At a time of time_of. */
+static void sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 {
-	now_ns = time_of(flow->sched, now_ns);
 	if (!bytes)
 		return;
 	queued_take(flow, bytes);
@@ -198,6 +198,11 @@ void lina_flow_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 		latency_sent(flow->sched, bytes, now_ns);
 	else
 		bulk_sent(flow, bytes, now_ns);
+}
+
+void lina_flow_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
+{
+	sent(flow, bytes, time_of(flow->sched, now_ns));
 }
 
 /* --- what the bounds let through --- */
@@ -217,9 +222,11 @@ static void bounds_check(struct lina_sched *s, uint64_t now_ns)
 
 	if (now_ns - s->waited_since_ns >= s->params.hold_max_ns) {
 		s->counts.hold_fired++;
+		s->met |= LINA_MET_HOLD;
 		s->earned_since_ns = now_ns;
 	} else if (chunk_ns && earned_ns >= chunk_ns) {
 		s->counts.share_fired++;
+		s->met |= LINA_MET_SHARE;
 		s->earned_since_ns = now_ns - earned_ns % chunk_ns;
 	} else {
 		return;
@@ -268,6 +275,7 @@ static uint64_t allowed(
 	if (s->held && has_stalled(s, now_ns)) {
 		s->stalled = true;
 		s->counts.stall_fired++;
+		s->met |= LINA_MET_STALL;
 	}
 	if (is_pending(s, now_ns)) {
 		if (!s->held)
@@ -281,19 +289,21 @@ static uint64_t allowed(
 	return chunk_bytes;
 }
 
+/* Of a flow with something queued. */
 static uint64_t window_room(
 	const struct lina_flow *flow, uint64_t window_bytes, uint64_t chunk_bytes)
 {
-	uint64_t part_bytes = max_u64(window_bytes / max_u64(flow->sched->nbulk, 1), chunk_bytes);
+	uint64_t part_bytes = max_u64(window_bytes / flow->sched->nbulk, chunk_bytes);
 
 	return part_bytes > flow->below_bytes ? part_bytes - flow->below_bytes : 0;
 }
 
-uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns)
+/* At a time of time_of. */
+static uint64_t ask(struct lina_flow *flow, uint64_t now_ns)
 {
 	struct lina_sched *s = flow->sched;
 
-	now_ns = time_of(s, now_ns);
+	s->met = 0;
 	if (flow->cls == LINA_CLASS_LATENCY || !flow->queued_bytes)
 		return flow->queued_bytes;
 	s->counts.asks++;
@@ -309,14 +319,21 @@ uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns)
 	uint64_t room = window_room(flow, window, chunk);
 	if (room < least) {
 		s->counts.full++;
+		s->met |= LINA_MET_FULL;
 		return 0;
 	}
 	return min_u64(min_u64(bytes, room), flow->queued_bytes);
 }
 
+uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns)
+{
+	return ask(flow, time_of(flow->sched, now_ns));
+}
+
 uint64_t lina_flow_take(struct lina_flow *flow, uint64_t most_bytes, uint64_t now_ns)
 {
-	uint64_t taken = min_u64(lina_flow_ask(flow, now_ns), most_bytes);
-	lina_flow_sent(flow, taken, now_ns);
+	now_ns = time_of(flow->sched, now_ns);
+	uint64_t taken = min_u64(ask(flow, now_ns), most_bytes);
+	sent(flow, taken, now_ns);
 	return taken;
 }

@@ -56,6 +56,14 @@ struct lina_sched_params {
 				 * earned by share */
 };
 
+/* What an ask of bulk met besides its answer, a bit each. */
+enum lina_sched_met {
+	LINA_MET_FULL = 1,  /* the window refused it */
+	LINA_MET_SHARE = 2, /* a bound fired */
+	LINA_MET_HOLD = 4,
+	LINA_MET_STALL = 8,
+};
+
 /* Since lina_sched_init; never reset. */
 struct lina_sched_counts {
 	uint64_t bytes[LINA_NCLASSES]; /* sent */
@@ -88,6 +96,7 @@ struct lina_sched {
 	uint64_t pass_bytes;      /* what the bounds let through that nobody has taken yet */
 	uint64_t fired_ns;        /* when a bound last let something through */
 	uint32_t turn;            /* in which each flow takes it once */
+	unsigned met;             /* by the latest ask: lina_sched_met */
 	struct lina_sched_counts counts;
 };
 
