@@ -201,15 +201,12 @@ static inline uint32_t verbs_qp_room(const struct verbs_qp *qp)
 
 /* A write to the peer; or, with reads, a read of what is there to here. */
 struct verbs_write {
-	bool reads;
+	struct verbs_piece piece; /* what is remembered of it */
+	uint32_t imm;             /* piece.has_imm: verbs_imm_encode */
+	bool reads, signal;
 	const void *from;
-	uint32_t bytes, lkey;
 	uint64_t to;
-	uint32_t rkey;
-	bool has_imm, signal;
-	struct verbs_imm imm; /* has_imm */
-	struct verbs_part *part;
-	uint64_t offset;
+	uint32_t lkey, rkey;
 };
 
 /* The queue pair, one of the rail, has room. A rail that cannot take it breaks, and what was to be

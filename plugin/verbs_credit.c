@@ -34,8 +34,8 @@ static int control_write(struct verbs_receiver *r, int i, const void *from, size
 	struct verbs_rail *rail = &r->conn.rail[i];
 
 	return verbs_post(&r->conn, rail, &rail->qp[LINA_CLASS_LATENCY],
-		&(struct verbs_write){ .from = from,
-			.bytes = (uint32_t)bytes,
+		&(struct verbs_write){ .piece = { .bytes = (uint32_t)bytes },
+			.from = from,
 			.lkey = rail->control_mr->lkey,
 			.to = there(r, from),
 			.rkey = rail->peer.rkey });

@@ -72,9 +72,9 @@ static int delivered_ask(
 	if (!verbs_qp_room(qp) || verbs_port_is_down(rail->port))
 		return 0;
 	return verbs_post(c, rail, qp,
-		&(struct verbs_write){ .reads = true,
+		&(struct verbs_write){ .piece = { .bytes = sizeof(*cell) },
+			.reads = true,
 			.from = cell,
-			.bytes = sizeof(*cell),
 			.lkey = rail->control_mr->lkey,
 			.to = c->peer_control + at,
 			.rkey = rail->peer.rkey,

@@ -274,46 +274,39 @@ int verbs_rail_reset(struct verbs_conn *c, struct verbs_rail *rail)
 
 /* --- posting --- */
 
-static void piece_note(struct verbs_qp *qp, const struct verbs_write *w)
+static void piece_note(struct verbs_qp *qp, const struct verbs_piece *piece)
 {
-	struct verbs_piece *piece = &qp->piece[qp->posted & (qp->nsends - 1)];
-
-	*piece = (struct verbs_piece){ .part = w->part,
-		.offset = w->offset,
-		.bytes = w->bytes,
-		.has_imm = w->has_imm,
-		.kind = w->imm.kind };
-	qp->posted++;
-	qp->below_bytes += w->bytes;
+	qp->piece[qp->posted++ & (qp->nsends - 1)] = *piece;
+	qp->below_bytes += piece->bytes;
 }
 
 static enum ibv_wr_opcode opcode_of(const struct verbs_write *w)
 {
 	if (w->reads)
 		return IBV_WR_RDMA_READ;
-	return w->has_imm ? IBV_WR_RDMA_WRITE_WITH_IMM : IBV_WR_RDMA_WRITE;
+	return w->piece.has_imm ? IBV_WR_RDMA_WRITE_WITH_IMM : IBV_WR_RDMA_WRITE;
 }
 
 int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp,
 	const struct verbs_write *w)
 {
 	struct ibv_send_wr *wr = &qp->wr, *bad;
+	uint32_t bytes = w->piece.bytes;
 
 	wr->wr_id = wr_id(false, qp->cls, rail->life, qp->posted);
-	wr->num_sge = w->bytes > 0;
+	wr->num_sge = bytes > 0;
 	wr->opcode = opcode_of(w);
-	wr->imm_data = w->has_imm ? htonl(verbs_imm_encode(&w->imm)) : 0;
+	wr->imm_data = htonl(w->imm);
 	wr->wr.rdma.remote_addr = w->to;
 	wr->wr.rdma.rkey = w->rkey;
-	wr->send_flags =
-		w->bytes && w->bytes <= qp->inline_bytes && !w->reads ? IBV_SEND_INLINE : 0;
-	qp->sge = (struct ibv_sge){ (uintptr_t)w->from, w->bytes, w->lkey };
+	wr->send_flags = bytes && bytes <= qp->inline_bytes && !w->reads ? IBV_SEND_INLINE : 0;
+	qp->sge = (struct ibv_sge){ (uintptr_t)w->from, bytes, w->lkey };
 	if (w->signal || ++qp->unsignalled >= SIGNAL_EVERY) {
 		qp->unsignalled = 0;
 		qp->signalled = qp->posted + 1;
 		wr->send_flags |= IBV_SEND_SIGNALED;
 	}
-	piece_note(qp, w);
+	piece_note(qp, &w->piece);
 	int err = c->verbs->post_send(qp->qp, wr, &bad);
 	return err ? verbs_rail_break(c, rail, strerror(-err)) : 0;
 }

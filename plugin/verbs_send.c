@@ -82,12 +82,14 @@ void verbs_send_move(struct verbs_sender *s, struct verbs_send_request *r)
 
 /* --- chunks --- */
 
-static struct verbs_imm imm_of(
-	const struct verbs_send_request *r, enum verbs_imm_kind kind, uint32_t value)
+/* An immediate goes with w, about the message that r is. */
+static void imm_set(struct verbs_write *w, const struct verbs_send_request *r,
+	enum verbs_imm_kind kind, uint32_t value)
 {
-	return (struct verbs_imm){
-		.kind = kind, .slot = r->credit.slot, .entry = r->credit.entry, .value = value
-	};
+	w->piece.has_imm = true;
+	w->piece.kind = kind;
+	w->imm = verbs_imm_encode((struct verbs_imm){
+		.kind = kind, .slot = r->credit.slot, .entry = r->credit.entry, .value = value });
 }
 
 /* A write without bytes, for its immediate. */
@@ -96,22 +98,19 @@ static int say(
 {
 	struct verbs_send_request *r = part->request;
 	struct verbs_rail *rail = &s->conn.rail[part->rail];
+	struct verbs_write w = { .piece = { .part = part },
+		.to = r->credit.to.addr,
+		.rkey = r->credit.to.rkey[part->rail] };
 
-	return verbs_post(&s->conn, rail, &rail->qp[r->cls],
-		&(struct verbs_write){ .to = r->credit.to.addr,
-			.rkey = r->credit.to.rkey[part->rail],
-			.has_imm = true,
-			.imm = imm_of(r, kind, value),
-			.part = part });
+	imm_set(&w, r, kind, value);
+	return verbs_post(&s->conn, rail, &rail->qp[r->cls], &w);
 }
 
 /* Whether n more bytes are all of the message, and nobody has to hear of it before they are there.
  */
 static bool is_whole(const struct verbs_send_request *r, size_t n)
 {
-	if (n != r->bytes || r->nparts > 1 || r->begun || n > VERBS_VALUE_MAX)
-		return false;
-	return r->cls == LINA_CLASS_BULK || n <= ANNOUNCE_BYTES;
+	return n == r->bytes && !r->begun && (r->cls == LINA_CLASS_BULK || n <= ANNOUNCE_BYTES);
 }
 
 /* Says the size ahead of the first bytes of part. The rail may break. */
@@ -135,49 +134,47 @@ static void bulk_count(struct verbs_send_rail *sr, uint64_t n)
 	sr->bulk_posted += n;
 }
 
-static void imm_choose(struct verbs_sender *s, struct verbs_qp *qp, struct verbs_part *part,
-	size_t n, bool whole, struct verbs_write *w)
+static void imm_choose(struct verbs_sender *s, struct verbs_qp *qp, const struct verbs_part *part,
+	bool whole, struct verbs_write *w)
 {
 	const struct verbs_send_request *r = part->request;
 
-	qp->unreported += r->cls == LINA_CLASS_BULK ? (uint32_t)n : 0;
-	w->has_imm = part->ended || qp->unreported >= s->report_bytes;
-	if (!w->has_imm)
-		return;
+	if (qp->cls == LINA_CLASS_BULK)
+		qp->unreported += w->piece.bytes;
 	if (whole)
-		w->imm = imm_of(r, VERBS_WHOLE, (uint32_t)r->bytes);
-	else
-		w->imm = imm_of(r, part->ended ? VERBS_END : VERBS_PROGRESS, qp->unreported);
-	qp->unreported = 0;
+		imm_set(w, r, VERBS_WHOLE, w->piece.bytes);
+	else if (part->ended || qp->unreported >= s->report_bytes)
+		imm_set(w, r, part->ended ? VERBS_END : VERBS_PROGRESS, qp->unreported);
+	if (w->piece.has_imm)
+		qp->unreported = 0;
 }
 
 /* Posts the next n bytes of part, which is the first of its queue, and ahead of them the size of
  * the message, if it has to be said. The rail may break. */
-static int chunk_post(struct verbs_sender *s, struct verbs_part *part, size_t n)
+static int chunk_post(
+	struct verbs_sender *s, struct verbs_send_rail *sr, struct verbs_part *part, size_t n)
 {
 	struct verbs_send_request *r = part->request;
-	struct verbs_rail *rail = &s->conn.rail[part->rail];
+	struct verbs_rail *rail = sr->rail;
 	struct verbs_qp *qp = &rail->qp[r->cls];
 	bool whole = is_whole(r, n);
 
 	int err = whole || r->begun ? 0 : begin(s, part);
 	if (err || rail->state != VERBS_UP)
 		return err;
-	if (r->cls == LINA_CLASS_BULK)
-		bulk_count(&s->rail[part->rail], n);
-	struct verbs_write w = { .from = r->data + part->at,
-		.bytes = (uint32_t)n,
-		.lkey = n ? r->mr->mr[part->rail]->lkey : 0,
+	if (qp->cls == LINA_CLASS_BULK)
+		bulk_count(sr, n);
+	struct verbs_write w = { .piece = { part, part->at, (uint32_t)n },
+		.signal = true,
+		.from = r->data + part->at,
 		.to = r->credit.to.addr + part->at,
-		.rkey = r->credit.to.rkey[part->rail],
-		.part = part,
-		.offset = part->at };
+		.lkey = n ? r->mr->mr[part->rail]->lkey : 0,
+		.rkey = r->credit.to.rkey[part->rail] };
 	part->at += n;
 	part->ended = part->at == part->until;
 	if (part->ended)
-		TAILQ_REMOVE(&s->rail[part->rail].moving[r->cls], part, link);
-	imm_choose(s, qp, part, n, whole, &w);
-	w.signal = true;
+		TAILQ_REMOVE(&sr->moving[qp->cls], part, link);
+	imm_choose(s, qp, part, whole, &w);
 	return verbs_post(&s->conn, rail, qp, &w);
 }
 
@@ -212,18 +209,18 @@ static uint64_t latency_bytes(struct verbs_rail *rail, const struct verbs_part *
 	return rail->flow[LINA_CLASS_LATENCY].hot.peer ? hot_bytes(rail, n) : n;
 }
 
-static int latency_push(struct verbs_sender *s, int i)
+static int latency_push(struct verbs_sender *s, struct verbs_send_rail *sr)
 {
-	struct verbs_rail *rail = &s->conn.rail[i];
+	struct verbs_rail *rail = sr->rail;
 	struct lina_link_flow *flow = &rail->flow[LINA_CLASS_LATENCY];
 	struct verbs_part *part;
 
-	while ((part = TAILQ_FIRST(&s->rail[i].moving[LINA_CLASS_LATENCY])) &&
+	while ((part = TAILQ_FIRST(&sr->moving[LINA_CLASS_LATENCY])) &&
 		can_post(rail, LINA_CLASS_LATENCY)) {
 		uint64_t n = latency_bytes(rail, part);
 		if (!n && part->at < part->until)
 			return 0;
-		int err = chunk_post(s, part, n);
+		int err = chunk_post(s, sr, part, n);
 		if (err || rail->state != VERBS_UP)
 			return err;
 		if (n > LITTLE_BYTES)
@@ -234,19 +231,18 @@ static int latency_push(struct verbs_sender *s, int i)
 }
 
 /* The link learns of bulk that moves when it is asked; here of bulk that has to wait for room. */
-static void bulk_tell(struct verbs_sender *s, int i)
+static void bulk_tell(struct verbs_send_rail *sr)
 {
-	uint64_t n = bulk_untold(&s->rail[i]);
+	uint64_t n = bulk_untold(sr);
 
 	if (n)
-		lina_link_post(&s->conn.rail[i].flow[LINA_CLASS_BULK], n);
+		lina_link_post(&sr->rail->flow[LINA_CLASS_BULK], n);
 }
 
 /* Takes of part, the first of its queue, what grant and link let go. */
-static uint64_t bulk_take(struct verbs_sender *s, int i, const struct verbs_part *part)
+static uint64_t bulk_take(struct verbs_send_rail *sr, const struct verbs_part *part)
 {
-	struct verbs_send_rail *sr = &s->rail[i];
-	struct verbs_rail *rail = &s->conn.rail[i];
+	struct verbs_rail *rail = sr->rail;
 	uint64_t left = part->until - part->at, grant = sr->granted - sr->bulk_posted;
 
 	left = left < grant ? left : grant;
@@ -257,23 +253,22 @@ static uint64_t bulk_take(struct verbs_sender *s, int i, const struct verbs_part
 		rail->qp[LINA_CLASS_BULK].below_bytes);
 }
 
-static int bulk_push(struct verbs_sender *s, int i)
+static int bulk_push(struct verbs_sender *s, struct verbs_send_rail *sr)
 {
-	struct verbs_rail *rail = &s->conn.rail[i];
+	struct verbs_rail *rail = sr->rail;
 	struct verbs_part *part;
 
-	while ((part = TAILQ_FIRST(&s->rail[i].moving[LINA_CLASS_BULK])) &&
-		rail->state == VERBS_UP) {
+	while ((part = TAILQ_FIRST(&sr->moving[LINA_CLASS_BULK])) && rail->state == VERBS_UP) {
 		if (!can_post(rail, LINA_CLASS_BULK)) {
-			bulk_tell(s, i);
+			bulk_tell(sr);
 			return 0;
 		}
 		bool measure = s->chunks++ % COST_EVERY == 0;
 		uint64_t from_ns = measure ? lina_link_now_ns() : 0;
-		uint64_t n = bulk_take(s, i, part);
+		uint64_t n = bulk_take(sr, part);
 		if (!n && part->at < part->until)
 			return 0;
-		int err = chunk_post(s, part, n);
+		int err = chunk_post(s, sr, part, n);
 		if (err || rail->state != VERBS_UP)
 			return err;
 		if (measure)
@@ -288,9 +283,9 @@ int verbs_send_push(struct verbs_sender *s)
 	int err = 0;
 
 	for (int i = 0; i < s->conn.nrails && !err; i++) {
-		err = latency_push(s, i);
+		err = latency_push(s, &s->rail[i]);
 		if (!err)
-			err = bulk_push(s, i);
+			err = bulk_push(s, &s->rail[i]);
 	}
 	return err;
 }
@@ -332,9 +327,11 @@ int verbs_sender_create(
 	TAILQ_INIT(&s->waiting);
 	TAILQ_INIT(&s->credits);
 	s->next_number = 1;
-	for (int i = 0; i < VERBS_RAILS_MAX; i++)
+	for (int i = 0; i < VERBS_RAILS_MAX; i++) {
+		s->rail[i].rail = &s->conn.rail[i];
 		for (int cls = 0; cls < LINA_NCLASSES; cls++)
 			TAILQ_INIT(&s->rail[i].moving[cls]);
+	}
 	s->conn.piece_done = piece_done;
 	s->conn.imm_take = no_imm;
 	s->conn.rail_ended = verbs_send_rail_ended;

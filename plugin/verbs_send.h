@@ -49,6 +49,7 @@ TAILQ_HEAD(verbs_send_queue, verbs_send_request);
 
 /* What the sending end knows of a rail besides what both ends do. */
 struct verbs_send_rail {
+	struct verbs_rail *rail;
 	struct verbs_part_queue moving[LINA_NCLASSES];
 	uint64_t bulk_left;   /* bytes of moving[LINA_CLASS_BULK] that are not posted yet */
 	uint64_t bulk_told;   /* of these, what the link knows of */

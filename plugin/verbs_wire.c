@@ -132,29 +132,22 @@ int verbs_note_decode(const uint8_t in[VERBS_NOTE_BYTES], struct verbs_note *not
 	return 0;
 }
 
-/* --- immediates: slot, entry, kind, value from the highest bit down --- */
+/* --- immediates --- */
 
-enum { KIND_BITS = 3, ENTRY_BITS = 3, SLOT_BITS = 6 };
-enum { ENTRY_SHIFT = VERBS_VALUE_BITS + KIND_BITS, SLOT_SHIFT = ENTRY_SHIFT + ENTRY_BITS };
-_Static_assert((int)SLOT_SHIFT + (int)SLOT_BITS == 32, "an immediate has 32 bits");
-_Static_assert(1 << SLOT_BITS == VERBS_REQUESTS && 1 << ENTRY_BITS == LINA_RECVS_MAX, "fields");
-
-uint32_t verbs_imm_encode(const struct verbs_imm *imm)
-{
-	return imm->slot << SLOT_SHIFT | imm->entry << ENTRY_SHIFT |
-	       (uint32_t)imm->kind << VERBS_VALUE_BITS | imm->value;
-}
+enum { SLOT_BITS = 32 - VERBS_SLOT_SHIFT };
+_Static_assert(1 << SLOT_BITS == VERBS_REQUESTS, "a slot's bits");
+_Static_assert(1 << VERBS_ENTRY_BITS == LINA_RECVS_MAX, "an entry's bits");
 
 int verbs_imm_decode(uint32_t in, struct verbs_imm *imm_p)
 {
-	uint32_t kind = in >> VERBS_VALUE_BITS & ((1 << KIND_BITS) - 1);
+	uint32_t kind = in >> VERBS_VALUE_BITS & ((1 << VERBS_KIND_BITS) - 1);
 
 	if (kind >= VERBS_IMM_KINDS)
 		return -EPROTO;
 	*imm_p = (struct verbs_imm){
 		.kind = (enum verbs_imm_kind)kind,
-		.slot = in >> SLOT_SHIFT,
-		.entry = in >> ENTRY_SHIFT & (LINA_RECVS_MAX - 1),
+		.slot = in >> VERBS_SLOT_SHIFT,
+		.entry = in >> VERBS_ENTRY_SHIFT & (LINA_RECVS_MAX - 1),
 		.value = in & VERBS_VALUE_MAX,
 	};
 	return 0;
@@ -229,15 +222,6 @@ int verbs_cts_decode(const struct verbs_cts *in, struct verbs_credit *credit_p)
 }
 
 /* --- stripes --- */
-
-int verbs_nparts(uint64_t bytes, int nrails)
-{
-	uint64_t most = bytes / VERBS_STRIPE_MIN_BYTES;
-
-	if (most < 2)
-		return 1;
-	return most < (uint64_t)nrails ? (int)most : nrails;
-}
 
 void verbs_part(uint64_t bytes, int nparts, int i, uint64_t *from_p, uint64_t *until_p)
 {

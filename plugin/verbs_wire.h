@@ -97,7 +97,20 @@ struct verbs_imm {
 	uint32_t value; /* 0..VERBS_VALUE_MAX */
 };
 
-uint32_t verbs_imm_encode(const struct verbs_imm *imm); /* host order */
+/* Slot, entry, kind, value from the highest bit down. */
+enum { VERBS_KIND_BITS = 3, VERBS_ENTRY_BITS = 3 };
+enum {
+	VERBS_ENTRY_SHIFT = VERBS_VALUE_BITS + VERBS_KIND_BITS,
+	VERBS_SLOT_SHIFT = VERBS_ENTRY_SHIFT + VERBS_ENTRY_BITS
+};
+
+/* Host order. */
+static inline uint32_t verbs_imm_encode(struct verbs_imm imm)
+{
+	return imm.slot << VERBS_SLOT_SHIFT | imm.entry << VERBS_ENTRY_SHIFT |
+	       (uint32_t)imm.kind << VERBS_VALUE_BITS | imm.value;
+}
+
 int verbs_imm_decode(uint32_t in, struct verbs_imm *imm_p);
 
 /* What a message's size and number of parts are as values of VERBS_BEGIN and VERBS_HIGH. */
@@ -160,7 +173,14 @@ int verbs_cts_decode(const struct verbs_cts *in, struct verbs_credit *credit_p);
 enum { VERBS_STRIPE_MIN_BYTES = 64 << 10 }; /* a smaller message stays on one rail */
 
 /* How many of nrails a message is spread over. */
-int verbs_nparts(uint64_t bytes, int nrails);
+static inline int verbs_nparts(uint64_t bytes, int nrails)
+{
+	uint64_t most = bytes / VERBS_STRIPE_MIN_BYTES;
+
+	if (most < 2)
+		return 1;
+	return most < (uint64_t)nrails ? (int)most : nrails;
+}
 
 /* Part i of nparts: *from_p up to *until_p, together all of it, of equal size but for what is
  * rounded to 4 KiB. */

@@ -72,7 +72,7 @@ static void imm_run(const uint8_t *in, union output *out)
 	}
 	FUZZ_CHECK(out->imm.kind < VERBS_IMM_KINDS && out->imm.slot < VERBS_REQUESTS);
 	FUZZ_CHECK(out->imm.entry < LINA_RECVS_MAX && out->imm.value <= VERBS_VALUE_MAX);
-	FUZZ_CHECK(verbs_imm_encode(&out->imm) == value);
+	FUZZ_CHECK(verbs_imm_encode(out->imm) == value);
 	struct verbs_begin begin = verbs_begin_of(out->imm.value);
 	FUZZ_CHECK(begin.nparts >= 1 && begin.nparts <= VERBS_RAILS_MAX);
 	FUZZ_CHECK(begin.low < 1u << VERBS_LOW_BITS);
@@ -134,7 +134,7 @@ static size_t imm_seed(uint8_t *out)
 	const struct verbs_imm imm = {
 		.kind = VERBS_BEGIN, .slot = 3, .entry = 2, .value = verbs_begin_value(1 << 18, 2)
 	};
-	uint32_t value = verbs_imm_encode(&imm);
+	uint32_t value = verbs_imm_encode(imm);
 
 	memcpy(out, &value, sizeof(value));
 	return sizeof(value);

@@ -110,8 +110,7 @@ static void immediates_arrive(void **state)
 				struct verbs_imm sent = { (enum verbs_imm_kind)kind, slot, entry,
 					VERBS_VALUE_MAX - slot },
 						 got;
-				assert_int_equal(
-					verbs_imm_decode(verbs_imm_encode(&sent), &got), 0);
+				assert_int_equal(verbs_imm_decode(verbs_imm_encode(sent), &got), 0);
 				assert_memory_equal(&sent, &got, sizeof(sent));
 			}
 	struct verbs_imm got;
