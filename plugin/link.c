@@ -44,7 +44,7 @@ static void share_open(struct lina_link_dir *dir, const char *name, enum lina_di
 
 /* After any change of what this process has to do, with the lock held; what they know is told again
  * before it runs out. */
-static void tell(struct lina_link_dir *dir, uint64_t now_ns)
+static inline void tell(struct lina_link_dir *dir, uint64_t now_ns)
 {
 	if (!dir->share)
 		return;
@@ -66,7 +66,7 @@ static uint64_t window_part(uint64_t window_bytes, uint64_t own_flows, uint64_t 
 
 /* Before a decision, with the lock held: others' latency work holds this process's bulk too, and
  * the window is for the bulk of all. */
-static void hear(struct lina_link_dir *dir, uint64_t now_ns)
+static inline void hear(struct lina_link_dir *dir, uint64_t now_ns)
 {
 	struct lina_sched *sched = &dir->sched;
 
@@ -168,7 +168,7 @@ void lina_link_flow_init(
 }
 
 /* After any change of a flow, with the lock held. */
-static void recount(struct lina_link_flow *flow)
+static inline void recount(struct lina_link_flow *flow)
 {
 	uint64_t bytes = flow->flow.queued_bytes ? flow->flow.below_bytes : 0;
 
@@ -304,7 +304,7 @@ struct asked {
 };
 
 /* After an ask that was answered with bytes, with the lock held. */
-static void asked_see(struct lina_link_dir *dir, uint64_t bytes, struct asked *asked)
+static inline void asked_see(struct lina_link_dir *dir, uint64_t bytes, struct asked *asked)
 {
 	const struct lina_sched *sched = &dir->sched;
 	unsigned fired = sched->met & BOUNDS;
@@ -321,7 +321,7 @@ static void asked_see(struct lina_link_dir *dir, uint64_t bytes, struct asked *a
 }
 
 /* Without the lock. */
-static void asked_act(struct lina_link *link, const struct asked *asked)
+static inline void asked_act(struct lina_link *link, const struct asked *asked)
 {
 	lina_rest_offer(asked->rest_ns);
 	if (asked->fired)
@@ -348,7 +348,7 @@ uint64_t lina_link_ask(struct lina_link_flow *flow)
 }
 
 /* bytes have been handed down, with the lock held. */
-static void sent_see(struct lina_link_flow *flow, uint64_t bytes, uint64_t now_ns)
+static inline void sent_see(struct lina_link_flow *flow, uint64_t bytes, uint64_t now_ns)
 {
 	struct lina_link_dir *dir = flow->dir;
 
@@ -373,7 +373,7 @@ void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes)
 }
 
 /* With the lock held. */
-static uint64_t take(
+static inline uint64_t take(
 	struct lina_link_flow *flow, uint64_t most_bytes, uint64_t now_ns, struct asked *asked)
 {
 	uint64_t bytes = lina_flow_take(&flow->flow, most_bytes, now_ns);

@@ -188,7 +188,7 @@ static void bulk_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 }
 
 /* At a time of time_of. */
-static void sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
+static inline void sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 {
 	if (!bytes)
 		return;
@@ -265,9 +265,9 @@ bool lina_sched_relaxed(const struct lina_sched *sched, uint64_t now_ns)
 	return !sched->latency_queued_bytes && now_ns >= alone_ns + sched->params.relax_ns;
 }
 
-/* How much bulk may go as far as latency work is concerned, where less than least_bytes is of no
- * use. */
-static uint64_t allowed(
+/* The same while latency work is pending, or was when it was last asked. Kept apart: what is not
+ * held pays nothing for it. */
+static __attribute__((noinline)) uint64_t held_allowed(
 	const struct lina_flow *flow, uint64_t chunk_bytes, uint64_t least_bytes, uint64_t now_ns)
 {
 	struct lina_sched *s = flow->sched;
@@ -289,6 +289,16 @@ static uint64_t allowed(
 	return chunk_bytes;
 }
 
+/* How much bulk may go as far as latency work is concerned, where less than least_bytes is of no
+ * use. */
+static uint64_t allowed(
+	const struct lina_flow *flow, uint64_t chunk_bytes, uint64_t least_bytes, uint64_t now_ns)
+{
+	if (!flow->sched->held && !is_pending(flow->sched, now_ns))
+		return chunk_bytes;
+	return held_allowed(flow, chunk_bytes, least_bytes, now_ns);
+}
+
 /* Of a flow with something queued. */
 static uint64_t window_room(
 	const struct lina_flow *flow, uint64_t window_bytes, uint64_t chunk_bytes)
@@ -299,7 +309,7 @@ static uint64_t window_room(
 }
 
 /* At a time of time_of. */
-static uint64_t ask(struct lina_flow *flow, uint64_t now_ns)
+static inline uint64_t ask(struct lina_flow *flow, uint64_t now_ns)
 {
 	struct lina_sched *s = flow->sched;
 
