@@ -29,12 +29,11 @@ static struct {
 
 static void message(void)
 {
-	const size_t bytes = CHUNK;
 	const int moved = CHUNK;
 
 	uint64_t since_ns = lina_watch_begin(&b.conn);
 	lina_watch_post(
-		&b.conn, &b.request, since_ns, LINA_CLASS_LATENCY, LINA_OP_ALLTOALL, 1, &bytes);
+		&b.conn, &b.request, since_ns, LINA_CLASS_LATENCY, LINA_OP_ALLTOALL, 1, CHUNK);
 	lina_watch_end(&b.conn, &b.request, &moved);
 }
 

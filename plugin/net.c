@@ -386,7 +386,7 @@ int lina_net_send(struct lina_conn *conn, void *data, size_t bytes, int tag, str
 		lina_rest_posted(from.cls);
 		lina_traffic_add(&origin->sent, from.op, from.cls, bytes);
 		lina_watch_post(
-			&conn->watch, &(*request_p)->watch, since_ns, from.cls, from.op, 1, &bytes);
+			&conn->watch, &(*request_p)->watch, since_ns, from.cls, from.op, 1, bytes);
 	}
 	return err;
 }
@@ -409,9 +409,12 @@ int lina_net_recv(struct lina_conn *conn, int n, void *const *data, const size_t
 		return err;
 	(*request_p)->cls = from.cls;
 	lina_rest_posted(from.cls);
-	for (int i = 0; i < n; i++)
+	uint64_t sum = 0;
+	for (int i = 0; i < n; i++) {
 		lina_traffic_add(&origin->received, from.op, from.cls, bytes[i]);
-	lina_watch_post(&conn->watch, &(*request_p)->watch, since_ns, from.cls, from.op, n, bytes);
+		sum += bytes[i];
+	}
+	lina_watch_post(&conn->watch, &(*request_p)->watch, since_ns, from.cls, from.op, n, sum);
 	return 0;
 }
 

@@ -167,22 +167,18 @@ uint64_t lina_watch_begin(struct lina_watch_conn *conn)
 }
 
 void lina_watch_post(struct lina_watch_conn *conn, struct lina_watch_request *request,
-	uint64_t since_ns, enum lina_class cls, int op, int n, const size_t *bytes)
+	uint64_t since_ns, enum lina_class cls, int op, int n, uint64_t bytes)
 {
-	uint64_t sum = 0;
-
 	if (!conn->on)
 		return;
-	for (int i = 0; i < n; i++)
-		sum += bytes[i];
 	*request = (struct lina_watch_request){ .since_ns = since_ns,
-		.bytes = sum,
+		.bytes = bytes,
 		.cls = (uint8_t)cls,
 		.n = (uint8_t)n,
 		.op = (int8_t)op };
-	conn->queued_bytes[cls] += sum;
+	conn->queued_bytes[cls] += bytes;
 	if (conn->row[cls])
-		lina_stats_add(&conn->row[cls]->queued_bytes, sum);
+		lina_stats_add(&conn->row[cls]->queued_bytes, bytes);
 }
 
 static void trace_request(const struct lina_watch_conn *conn,
@@ -324,6 +320,14 @@ static void level_trace(struct lina_watch_link *link, uint64_t *known, uint64_t 
 	*known = bytes;
 }
 
+static void sent_trace(const struct lina_watch_link *link, uint64_t bytes, uint64_t now_ns)
+{
+	struct lina_trace_event event = link_event(link, LINA_TRACE_GRANT, now_ns);
+
+	event.bytes = bytes;
+	lina_trace_add(watch.trace, &event);
+}
+
 static void link_trace(
 	struct lina_watch_link *link, const struct lina_sched *sched, uint64_t now_ns)
 {
@@ -339,27 +343,22 @@ static void link_trace(
 		LINA_CLASS_BULK, now_ns);
 }
 
-void lina_watch_link(struct lina_watch_link *link, const struct lina_sched *sched, uint64_t now_ns)
+void lina_watch_link_look(struct lina_watch_link *link, const struct lina_sched *sched,
+	uint64_t sent_bytes, uint64_t now_ns)
 {
+	link->look_ns = UINT64_MAX;
 	if (!link->on)
 		return;
-	if (watch.trace)
-		link_trace(link, sched, now_ns);
-	if (link->row && now_ns - link->told_ns >= LINK_TELL_NS) {
-		link->told_ns = now_ns;
+	if (link->row && now_ns >= link->tell_ns) {
+		link->tell_ns = now_ns + LINK_TELL_NS;
 		link_tell(link->row, sched);
 	}
-}
-
-void lina_watch_sent(
-	struct lina_watch_link *link, const struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
-{
-	if (link->on && watch.trace && flow->cls == LINA_CLASS_BULK && bytes) {
-		struct lina_trace_event event = link_event(link, LINA_TRACE_GRANT, now_ns);
-		event.bytes = bytes;
-		lina_trace_add(watch.trace, &event);
-	}
-	lina_watch_link(link, flow->sched, now_ns);
+	link->look_ns = watch.trace ? 0 : link->tell_ns;
+	if (!watch.trace)
+		return;
+	if (sent_bytes)
+		sent_trace(link, sent_bytes, now_ns);
+	link_trace(link, sched, now_ns);
 }
 
 void lina_watch_link_close(struct lina_watch_link *link, const struct lina_sched *sched)

@@ -43,11 +43,12 @@ struct lina_watch_request {
 
 /* Of a direction of a link. All zero: nothing watches it. */
 struct lina_watch_link {
+	uint64_t look_ns; /* when it is looked at next; 0 where it is traced: at each call */
 	bool on;
 	uint8_t dir;
 	uint16_t track;
 	struct lina_stats_link *row;
-	uint64_t told_ns;
+	uint64_t tell_ns; /* the row, next */
 	bool held;
 	/* As the trace knows them. */
 	uint64_t held_since_ns, latency_queued_bytes, bulk_below_bytes;
@@ -67,19 +68,35 @@ void lina_watch_conn_close(struct lina_watch_conn *conn);
 
 /* When a transfer begins, for lina_watch_post, or LINA_WATCH_UNTIMED; 0 when nothing watches. */
 uint64_t lina_watch_begin(struct lina_watch_conn *conn);
-/* Of n messages; op: a lina_op; negative where NCCL did not say. */
+/* Of n messages with bytes in all; op: a lina_op; negative where NCCL did not say. */
 void lina_watch_post(struct lina_watch_conn *conn, struct lina_watch_request *request,
-	uint64_t since_ns, enum lina_class cls, int op, int n, const size_t *bytes);
+	uint64_t since_ns, enum lina_class cls, int op, int n, uint64_t bytes);
 /* bytes: what really moved, [n]. Does nothing for a request that was not posted. */
 void lina_watch_end(
 	struct lina_watch_conn *conn, struct lina_watch_request *request, const int *bytes);
 
 void lina_watch_link_open(struct lina_watch_link *link, const char *name, enum lina_dir dir);
+/* When it is time; sent_bytes of bulk were handed down just now. */
+void lina_watch_link_look(struct lina_watch_link *link, const struct lina_sched *sched,
+	uint64_t sent_bytes, uint64_t now_ns);
+
 /* After any call on the scheduler. */
-void lina_watch_link(struct lina_watch_link *link, const struct lina_sched *sched, uint64_t now_ns);
+static inline void lina_watch_link(
+	struct lina_watch_link *link, const struct lina_sched *sched, uint64_t now_ns)
+{
+	if (now_ns >= link->look_ns)
+		lina_watch_link_look(link, sched, 0, now_ns);
+}
+
 /* The same after lina_flow_sent. */
-void lina_watch_sent(struct lina_watch_link *link, const struct lina_flow *flow, uint64_t bytes,
-	uint64_t now_ns);
+static inline void lina_watch_sent(
+	struct lina_watch_link *link, const struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
+{
+	if (now_ns >= link->look_ns)
+		lina_watch_link_look(
+			link, flow->sched, flow->cls == LINA_CLASS_BULK ? bytes : 0, now_ns);
+}
+
 /* The counts as they are in the end. */
 void lina_watch_link_close(struct lina_watch_link *link, const struct lina_sched *sched);
 

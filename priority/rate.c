@@ -49,8 +49,11 @@ static bool is_complete(const struct lina_rate *rate, uint64_t now_ns)
 
 void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool busy, uint64_t now_ns)
 {
+	if (!busy && !rate->since_ns) { /* no sample is being taken, and none begins */
+		rate->left_bytes += bytes;
+		return;
+	}
 	bool sound = is_sound(rate, now_ns);
-
 	if (sound && !busy)
 		sample_end(rate);
 	rate->left_bytes += bytes;

@@ -176,7 +176,7 @@ static void pass_take(struct lina_flow *flow, uint64_t bytes)
 	flow->turn = s->turn;
 }
 
-static void bulk_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
+static inline void bulk_sent(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 {
 	struct lina_sched *s = flow->sched;
 
@@ -291,7 +291,7 @@ static __attribute__((noinline)) uint64_t held_allowed(
 
 /* How much bulk may go as far as latency work is concerned, where less than least_bytes is of no
  * use. */
-static uint64_t allowed(
+static inline uint64_t allowed(
 	const struct lina_flow *flow, uint64_t chunk_bytes, uint64_t least_bytes, uint64_t now_ns)
 {
 	if (!flow->sched->held && !is_pending(flow->sched, now_ns))
