@@ -114,6 +114,8 @@ static int place(struct lina_sched *sched, int layer, const double *load)
 	struct lina_place problem = { .shape = *shape, .ngroups = 1, .max_moves = -1 };
 	int moves = 0;
 
+	if (sched->plan->generation == UINT64_MAX)
+		return -EOVERFLOW;
 	memcpy(lina_plan_experts(sched->before, layer), lina_plan_experts(sched->plan, layer),
 		nslots * sizeof(int));
 	memcpy(lina_plan_shares(sched->before, layer), lina_plan_shares(sched->plan, layer),

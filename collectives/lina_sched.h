@@ -8,7 +8,7 @@
  * come together, who moves experts (lina_experts_move) and dispatches (lina_a2a_table_set) is the
  * caller's, and so is time. Given the same loads, all ranks come to the same placement.
  *
- * One thread at a time. -EINVAL, -ENOMEM.
+ * One thread at a time. -EINVAL, -ENOMEM; -EOVERFLOW: the plan has the last generation there is.
  */
 #ifndef LINA_COLLECTIVES_LINA_SCHED_H
 #define LINA_COLLECTIVES_LINA_SCHED_H

@@ -47,12 +47,15 @@ int lina_place_check(const struct lina_place *place)
 
 int lina_place_begin(const struct lina_place *place, struct lina_plan **plan_p)
 {
+	const struct lina_plan *current = place->score.current;
 	int err = lina_place_check(place);
 
+	if (!err && current && current->generation == UINT64_MAX)
+		err = -EOVERFLOW;
 	if (!err)
 		err = lina_plan_create(&place->shape, plan_p);
-	if (!err && place->score.current)
-		(*plan_p)->generation = place->score.current->generation + 1;
+	if (!err && current)
+		(*plan_p)->generation = current->generation + 1;
 	return err;
 }
 

@@ -7,7 +7,7 @@
  * problem does not fit the method (each says when) or its parts do not fit one another; -ENOMEM.
  * Only where a method says so does it look at transitions, fabric, current or fixed.
  *
- * Plans have generation 0, or one more than that of current.
+ * Plans have generation 0, or one more than that of current; -EOVERFLOW where there is none.
  */
 #ifndef LINA_COLLECTIVES_PLACE_H
 #define LINA_COLLECTIVES_PLACE_H

@@ -1,5 +1,6 @@
 /* lina-plan place: makes a placement table from counts of tokens. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,11 @@ static int open_current(const struct options *o, struct work *w)
 					  "slots; wanted are %d, %d, %d of %d",
 			o->current, a->nlayers, a->nexperts, a->ndevices, a->slots_per_device,
 			b->nlayers, b->nexperts, b->ndevices, b->slots_per_device);
+	if (w->current->generation == UINT64_MAX)
+		return lina_plan_complain("%s: generation %" PRIu64
+					  " is the last there is: no table "
+					  "can follow this one",
+			o->current, w->current->generation);
 	return EXIT_SUCCESS;
 }
 

@@ -166,6 +166,28 @@ static void what_is_fetched_is_the_difference(void **state)
 	lina_sched_destroy(sched);
 }
 
+/* A table that follows it would be an earlier one. */
+static void the_last_generation_is_the_last(void **state)
+{
+	double load[EXPERTS] = { 1 };
+	struct lina_plan *last;
+	struct lina_sched *sched = open_sched(&settings), *other;
+	bool again;
+
+	(void)state;
+	assert_int_equal(lina_plan_copy(lina_sched_plan(sched), &last), 0);
+	last->generation = UINT64_MAX - 1;
+	assert_int_equal(lina_sched_create(last, &settings, &other), 0);
+	assert_int_equal(lina_sched_expect(other, 0, load), 0);
+	assert_true(lina_sched_plan(other)->generation == UINT64_MAX);
+	assert_int_equal(lina_sched_expect(other, 0, load), -EOVERFLOW);
+	assert_int_equal(lina_sched_found(other, 1, load, &again), -EOVERFLOW);
+	assert_true(lina_sched_plan(other)->generation == UINT64_MAX);
+	lina_sched_destroy(other);
+	lina_plan_destroy(last);
+	lina_sched_destroy(sched);
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
 	double load[EXPERTS] = { 1 };
@@ -200,6 +222,7 @@ int main(void)
 		cmocka_unit_test(a_miss_is_planned_anew),
 		cmocka_unit_test(order_counts_where_it_is_asked_for),
 		cmocka_unit_test(what_is_fetched_is_the_difference),
+		cmocka_unit_test(the_last_generation_is_the_last),
 		cmocka_unit_test(what_cannot_be_is_refused),
 	};
 

@@ -53,6 +53,8 @@ sed 's/100/10/;s/,0,/,7,/' counts.csv >later.csv
 "$plan" place --counts later.csv --devices 4 --nodes 2 --slots 3 --current best --moves 0 -o next >out
 grep -q '^copies  *0$' out || { cat out; fail 'copies that were not allowed'; }
 grep -q '^generation 1$' next || fail 'not the next generation'
+sed 's/^generation 0$/generation 18446744073709551615/' best >last
+sed 's/^generation 0$/generation 18446744073709551614/' best >last-but-one
 
 refused "must be one of uniform" -m fastest --devices 4
 refused "do not divide 5 devices evenly" --devices 5 --nodes 2
@@ -62,6 +64,9 @@ refused "must be a number from 1 to" --devices many
 refused "how many devices?"
 refused "only the method best" -m eplb --devices 4 --slots 3 --current best --moves 1
 refused "wanted are 2, 8, 8" --devices 8 --current best
+refused "last: generation 18446744073709551615 is the last there is" --devices 4 --slots 3 --current last
+"$plan" place --counts later.csv --devices 4 --nodes 2 --slots 3 --current last-but-one -o next >out
+grep -q '^generation 18446744073709551615$' next || fail 'not the last generation'
 long=$(printf '%070d' 0)
 printf '# links\n2 nodes, 2 bananas\n' >$long
 refused "$long:2:12: expected 'nodes'" --topology $long
