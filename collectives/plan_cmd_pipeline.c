@@ -148,7 +148,7 @@ static int models_read(const struct options *o, struct models *m)
 static void degree_print(const char *what, int degree, double time_s, double alone_s)
 {
 	(void)printf("%-18s degree %2d  %10.2f ms  (1: %.2f ms, %.2fx)\n", what, degree,
-		time_s * 1e3, alone_s * 1e3, alone_s / time_s);
+		time_s * 1e3, alone_s * 1e3, time_s > 0 ? alone_s / time_s : 1);
 }
 
 static void pipemoe_print(const struct options *o, const struct models *m)

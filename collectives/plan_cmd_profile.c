@@ -41,7 +41,8 @@ static void half_life_parse(struct options *o, const char *arg, struct argp_stat
 
 	o->loads.half_life = strtod(arg, &end);
 	if (end == arg || *end || !(o->loads.half_life > 0 && o->loads.half_life < 1e9))
-		argp_error(state, "--half-life: must be a number above 0, not '%s'", arg);
+		argp_error(state, "--half-life: must be a number above 0 and below 1e9, not '%s'",
+			arg);
 }
 
 static error_t option_parse(int key, char *arg, struct argp_state *state)

@@ -1,7 +1,6 @@
 #include "collectives/plan_model.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,9 @@
 #include "collectives/plan_main.h"
 
 enum { ROWS_MAX = 4096, COLUMNS_MAX = 32 };
+
+/* Of alpha and beta, and of a table's numbers: with no more than that all times are finite. */
+static const double MODEL_MAX = 1e9, FIELD_MAX = 1e18;
 
 /* A table's columns of interest, and what its rows say. */
 struct table {
@@ -59,7 +61,7 @@ static int number_read(
 	char *end;
 	double number = strtod(text, &end);
 
-	if (end == text || *end || !isfinite(number) || number < 0)
+	if (end == text || *end || !(number >= 0 && number <= FIELD_MAX))
 		return complain(t, line, what, text);
 	*number_p = number;
 	return 0;
@@ -153,11 +155,11 @@ int lina_plan_model(const char *option, const char *text, const char *op, const 
 	if (end == text || *end != ',')
 		return file_fit(option, text, op, net, say, model_p);
 	beta = strtod(end + 1, &last);
-	if (last == end + 1 || *last || !(alpha >= 0) || !(beta >= 0) || isinf(alpha) ||
-		isinf(beta))
+	if (last == end + 1 || *last || !(alpha >= 0 && alpha <= MODEL_MAX) ||
+		!(beta >= 0 && beta <= MODEL_MAX))
 		return lina_plan_complain(
-			"%s: expected ALPHA,BETA, two numbers of at least 0, not '%s'", option,
-			text);
+			"%s: expected ALPHA,BETA, two numbers from 0 to %g, not '%s'", option,
+			MODEL_MAX, text);
 	*model_p = (struct lina_linear){ alpha, beta };
 	return 0;
 }

@@ -44,6 +44,14 @@ expect 'a table of measurements'
 awk '/ partition/ { n++; if ($8 != "backward:" || $9 + $15 < 599.8 || $9 + $15 > 600.2) bad = 1; time[n] = $3 }
 	END { exit bad || n != 2 || time[1] > time[2] }' "$work/all" || { cat "$work/all"; failed=1; }
 
+# What costs nothing is as fast in any number of parts.
+"$plan" pipeline --a2a 0,0 --gemm 0,0 --allgather 0,0 --reduce-scatter 0,0 >"$work/all"
+grep ' degree ' "$work/all" >"$work/got"
+for model in PipeMoE FSMoE; do
+	printf '%-18s degree  1        0.00 ms  (1: 0.00 ms, 1.00x)\n' "$model forward" "$model backward"
+done >"$work/expected"
+expect 'times of 0'
+
 # Packing: a table that holds, with the all-to-all within a node.
 "$plan" pack -e 16 -d 16 -n 4 -l 3 --a2a 5e-4,3.2e-10 --local 1e-4,2e-11 --gemm 1e-5,2e-14 -H 4096 -o "$work/table" >"$work/got"
 cat >"$work/expected" <<'END'
@@ -66,7 +74,7 @@ refused() {
 	fi
 	expect "$*"
 }
-refused "--a2a: expected ALPHA,BETA, two numbers of at least 0, not '1,x'" pipeline --a2a 1,x --gemm 1,1
+refused "--a2a: expected ALPHA,BETA, two numbers from 0 to 1e+09, not '1,x'" pipeline --a2a 1,x --gemm 1,1
 refused "--gemm: expected ALPHA,BETA or a table of measurements, not 'none' (No such file or directory)" \
 	pipeline --a2a 1,1 --gemm none
 refused '--gemm: coll.tsv: 0 rows of gemm: no line with times that grow with sizes goes through them' \
@@ -76,5 +84,8 @@ refused "bad.tsv:3: expected a size, not 'many'" pipeline --a2a bad.tsv --gemm 1
 echo 'none of this' >"$work/bad.tsv"
 refused "bad.tsv:1: expected a line of columns with op, bytes, net and p50_us, not 'none of this'" \
 	pipeline --a2a bad.tsv --gemm 1,1
+refused "--a2a: expected ALPHA,BETA, two numbers from 0 to 1e+09, not '1,1e300'" pipeline --a2a 1,1e300 --gemm 1,1
+sed 's/alltoall\t1000\tSocket/alltoall\t1e300\tSocket/' "$work/coll.tsv" >"$work/bad.tsv"
+refused "bad.tsv:3: expected a size, not '1e300'" pipeline --a2a bad.tsv --gemm 1,1
 refused '6 experts on 4 devices: one number must divide the other' pack -e 6 -d 4 --a2a 1,1 --gemm 1,1
 exit $failed

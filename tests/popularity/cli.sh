@@ -65,6 +65,11 @@ awk "BEGIN { exit !($overlap3 >= $overlap1 && $overlap3 > 80 && $again3 <= $agai
 awk -F, 'NR > 1 && $1 == 3 { sum += $3 } END { exit !(sum > 1599 && sum < 1601) }' predicted.csv ||
 	fail 'the loads of layer 3 have not the sum of its 1600 tokens'
 "$plan" profile --counts train.csv --window 5 --output window
+for half_life in 0 nan 1e300 1e9 x; do
+	if "$plan" profile --method decay --half-life $half_life --counts train.csv >out 2>&1; then fail "half-life $half_life"; fi
+	grep -qF -- "--half-life: must be a number above 0 and below 1e9, not '$half_life'" out ||
+		{ cat out; fail "half-life $half_life"; }
+done
 "$plan" profile --method decay --half-life 2 --counts train.csv | "$plan" predict /dev/stdin --output decayed.csv
 [ "$(wc -l <decayed.csv)" -eq 97 ] || fail 'a decayed profile has not 6 layers of 16 experts'
 complains 'lina-plan: window: method window predicts without records; leave out --counts' \
