@@ -1,7 +1,6 @@
 #include "collectives/lina_sched.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,7 +83,7 @@ static int check(const struct lina_sched *sched, int layer, const double *load)
 	if (layer < 0 || layer >= sched->plan->shape.nlayers)
 		return -EINVAL;
 	for (int e = 0; load != NULL && e < sched->plan->shape.nexperts; e++)
-		if (!(load[e] >= 0) || isinf(load[e]))
+		if (!(load[e] >= 0 && load[e] <= LINA_LOAD_MAX))
 			return -EINVAL;
 	return 0;
 }

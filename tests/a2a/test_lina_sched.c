@@ -188,6 +188,20 @@ static void the_last_generation_is_the_last(void **state)
 	lina_sched_destroy(sched);
 }
 
+/* What was refused at one layer is nothing to the others, nor is it placed. */
+static void a_load_beyond_the_limit_changes_nothing(void **state)
+{
+	const double huge[EXPERTS] = { 2 * LINA_LOAD_MAX }, right[EXPERTS] = { 1 };
+	struct lina_sched *sched = open_sched(&settings);
+	bool again;
+
+	(void)state;
+	assert_int_equal(lina_sched_expect(sched, 0, huge), -EINVAL);
+	assert_int_equal(lina_sched_found(sched, 0, huge, &again), -EINVAL);
+	assert_int_equal(lina_sched_expect(sched, 1, right), 0);
+	lina_sched_destroy(sched);
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
 	double load[EXPERTS] = { 1 };
@@ -223,6 +237,7 @@ int main(void)
 		cmocka_unit_test(order_counts_where_it_is_asked_for),
 		cmocka_unit_test(what_is_fetched_is_the_difference),
 		cmocka_unit_test(the_last_generation_is_the_last),
+		cmocka_unit_test(a_load_beyond_the_limit_changes_nothing),
 		cmocka_unit_test(what_cannot_be_is_refused),
 	};
 
