@@ -1,5 +1,6 @@
 #include "collectives/a2a.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -59,87 +60,18 @@ static int bound_check(const struct lina_a2a *a2a)
 	return 0;
 }
 
-/* ---- do all ranks have the same? ------------------------------------------------------------- */
-
-/* What must be equal; all of it goes to every rank. */
-struct agreement {
-	uint64_t table, hidden, max_tokens;
-	int32_t err, type, max_choices, depth;
-	uint32_t dedup, capacity, bound, nslots;
-};
-
-static struct agreement agreement_of(const struct lina_a2a *a2a, int err)
-{
-	const struct lina_a2a_settings *s = &a2a->settings;
-
-	return (struct agreement){ a2a->tables.current_id, s->hidden, s->max_tokens, err,
-		(int32_t)s->type, s->max_choices, s->depth, s->dedup, s->capacity, s->bound,
-		(uint32_t)a2a->nslots };
-}
-
-static int compare(const struct agreement *all, int rank, int nranks)
-{
-	const struct agreement *own = &all[rank];
-
-	for (int r = 0; r < nranks; r++) {
-		if (all[r].err != 0)
-			return lina_fail(-ECANCELED, "rank %d cannot take part: %s", r,
-				strerror(-all[r].err));
-		if (all[r].table != own->table)
-			return lina_fail(-EINVAL, "rank %d has another placement", r);
-		if (memcmp(&all[r], own, sizeof(*own)) != 0)
-			return lina_fail(-EINVAL, "rank %d has other settings", r);
-	}
-	return 0;
-}
-
-/* Collective whatever err is, this rank's so far; which stays, where it is one. */
-static int agree(struct lina_a2a *a2a, int err)
-{
-	struct agreement own = agreement_of(a2a, err);
-	struct lina_buffer buffer = { NULL, 0, false };
-	cudaStream_t stream;
-	cudaEvent_t event;
-	int failed = lina_buffer_reserve(a2a, &buffer, (size_t)a2a->nranks * sizeof(own));
-
-	if (failed)
-		return failed;
-	failed = lina_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking),
-		"cudaStreamCreateWithFlags");
-	if (failed)
-		goto free_buffer;
-	failed = lina_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming),
-		"cudaEventCreateWithFlags");
-	if (failed)
-		goto destroy_stream;
-	char *mine = buffer.at + (size_t)a2a->rank * sizeof(own);
-	memcpy(mine, &own, sizeof(own));
-	failed = lina_nccl_launched(a2a->comm,
-		ncclAllGather(mine, buffer.at, sizeof(own), ncclInt8, a2a->comm, stream),
-		"ncclAllGather");
-	if (!failed)
-		failed = lina_cuda(cudaEventRecord(event, stream), "cudaEventRecord");
-	if (!failed)
-		failed = lina_a2a_wait(a2a, event);
-	if (!failed && !err)
-		failed = compare(
-			(const struct agreement *)(void *)buffer.at, a2a->rank, a2a->nranks);
-	(void)cudaEventDestroy(event);
-destroy_stream:
-	(void)cudaStreamDestroy(stream);
-free_buffer:
-	a2a->stats.memory_bytes -= buffer.bytes;
-	(void)cudaFreeHost(buffer.at);
-	return failed ? failed : err;
-}
-
 /* ---- open and close -------------------------------------------------------------------------- */
 
 static int open_comm(struct lina_a2a *a2a)
 {
 	int err = lina_nccl(ncclCommCount(a2a->comm, &a2a->nranks), "ncclCommCount");
 
-	return err ? err : lina_nccl(ncclCommUserRank(a2a->comm, &a2a->rank), "ncclCommUserRank");
+	if (!err)
+		err = lina_nccl(ncclCommUserRank(a2a->comm, &a2a->rank), "ncclCommUserRank");
+	if (err)
+		return err;
+	a2a->order = lina_exchange_scratch(a2a->nranks);
+	return a2a->order != NULL ? 0 : lina_fail(-ENOMEM, "no memory for %d ranks", a2a->nranks);
 }
 
 static int open_tables(struct lina_a2a *a2a, const struct lina_a2a_settings *s)
@@ -167,10 +99,8 @@ static int open_arrays(struct lina_a2a *a2a)
 	a2a->call = calloc((size_t)a2a->settings.depth, sizeof(*a2a->call));
 	a2a->next_ids = calloc(nranks, sizeof(*a2a->next_ids));
 	a2a->hello_leg = calloc(nranks, sizeof(*a2a->hello_leg));
-	a2a->order = lina_exchange_scratch(a2a->nranks);
 	a2a->empty = calloc((size_t)a2a->nslots, sizeof(*a2a->empty));
-	if (!a2a->route || !a2a->call || !a2a->next_ids || !a2a->hello_leg || !a2a->order ||
-		!a2a->empty)
+	if (!a2a->route || !a2a->call || !a2a->next_ids || !a2a->hello_leg || !a2a->empty)
 		return lina_fail(-ENOMEM, "no memory for %d ranks", a2a->nranks);
 	for (int s = 0; s < a2a->nslots; s++)
 		a2a->empty[s] = LINA_SLOT_EMPTY;
@@ -207,28 +137,33 @@ int lina_a2a_create(
 		err = open_tables(a2a, settings);
 	if (!err)
 		err = open_arrays(a2a);
-	err = agree(a2a, err);
-	if (err)
+	err = lina_a2a_agree(a2a, err);
+	if (err && !a2a->failed)
 		goto destroy;
 	*a2a_p = a2a;
-	return 0;
+	return err;
 destroy:
 	lina_a2a_destroy(a2a);
 	return err;
 }
 
-static void wait_for_calls(struct lina_a2a *a2a)
+static int wait_for_calls(struct lina_a2a *a2a)
 {
-	for (int i = 0; a2a->call != NULL && i < a2a->settings.depth && !a2a->failed; i++)
+	int err = 0;
+
+	for (int i = 0; a2a->call != NULL && i < a2a->settings.depth && !err && !a2a->failed; i++)
 		if (a2a->call[i].used)
-			(void)lina_a2a_wait(a2a, a2a->call[i].done);
+			err = lina_call_wait(&a2a->call[i], a2a->call[i].done);
+	return err;
 }
 
 void lina_a2a_destroy(struct lina_a2a *a2a)
 {
 	if (a2a == NULL)
 		return;
-	wait_for_calls(a2a);
+	/* What has not ended may still look at any of this. */
+	if (wait_for_calls(a2a) != 0 || lina_a2a_agree_end(a2a) != 0)
+		return;
 	for (int i = 0; a2a->call != NULL && i < a2a->settings.depth; i++)
 		lina_call_close(&a2a->call[i]);
 	if (a2a->route != NULL)
@@ -240,6 +175,7 @@ void lina_a2a_destroy(struct lina_a2a *a2a)
 	free(a2a->call);
 	free(a2a->route);
 	lina_tables_close(&a2a->tables);
+	assert(a2a->stats.memory_bytes == 0);
 	free(a2a);
 }
 
@@ -277,7 +213,7 @@ const struct lina_plan *lina_a2a_table_next(struct lina_a2a *a2a)
 	/* With a bound the hellos of the latest call are read on the stream; the file is not, until
 	 * all know what was said of it. */
 	if (a2a->settings.bound > 0) {
-		if (a2a->latest != NULL && lina_a2a_wait(a2a, a2a->latest->met) != 0)
+		if (a2a->latest != NULL && lina_call_wait(a2a->latest, a2a->latest->met) != 0)
 			return NULL;
 		lina_tables_agree(&a2a->tables, a2a->next_ids, a2a->nranks);
 		lina_tables_poll(&a2a->tables);
@@ -296,7 +232,7 @@ static int settle_calls(struct lina_a2a *a2a)
 	for (int i = 0; i < a2a->settings.depth; i++)
 		if (a2a->call[i].open)
 			return lina_fail(-EBUSY, "a batch is in use");
-	wait_for_calls(a2a);
+	(void)wait_for_calls(a2a);
 	return a2a->failed ? lina_fail(a2a->failed, "the communicator has failed before") : 0;
 }
 

@@ -74,6 +74,15 @@ struct lina_call {
 	int err;                    /* of the host functions; 0: all is well */
 };
 
+/* The exchange of settings. */
+struct lina_agreement_call {
+	struct lina_buffer said; /* [nranks] of all ranks, and then what this one sends */
+	struct lina_leg *leg;    /* [nranks] */
+	cudaStream_t stream;
+	cudaEvent_t event;
+	bool launched;
+};
+
 struct lina_a2a {
 	ncclComm_t comm;
 	int rank, nranks, nslots;
@@ -89,10 +98,11 @@ struct lina_a2a {
 	uint64_t *next_ids; /* [nranks] of the last exchange */
 	struct lina_leg *hello_leg;    /* [nranks] always the same */
 	struct lina_peer_bytes *order; /* [nranks] scratch of lina_exchange */
-	int *empty;                    /* [nslots] LINA_SLOT_EMPTY */
-	int failed;                    /* NCCL or CUDA has: nothing works any more */
-	bool stream_claimed;           /* a host function has found an error, the first; atomic */
-	int stream_err;                /* that error, once its text is there; atomic */
+	struct lina_agreement_call agreement;
+	int *empty;          /* [nslots] LINA_SLOT_EMPTY */
+	int failed;          /* NCCL or CUDA has: nothing works any more */
+	bool stream_claimed; /* a host function has found an error, the first; atomic */
+	int stream_err;      /* that error, once its text is there; atomic */
 	char stream_error[160];
 	struct lina_a2a_stats stats; /* the dropped and rows are atomic */
 };
@@ -102,12 +112,26 @@ struct lina_a2a {
 int lina_call_open(struct lina_a2a *a2a, struct lina_call *call);
 void lina_call_close(struct lina_call *call);
 
+void lina_buffer_free(struct lina_a2a *a2a, struct lina_buffer *buffer);
+
 /* Room for so many bytes of memory that the processor and NCCL can address. What was in it is lost.
  * -ENOMEM: it is as before. */
 int lina_buffer_reserve(struct lina_a2a *a2a, struct lina_buffer *buffer, size_t bytes);
 
-/* Waits for the event, looking for NCCL's errors. -EIO. */
+/* Waits for the event, looking for NCCL's errors. -EIO; -ETIMEDOUT. */
 int lina_a2a_wait(struct lina_a2a *a2a, cudaEvent_t event);
+
+/* The same for an event of the call's; the error names the ranks whose hellos have not come. */
+int lina_call_wait(struct lina_call *call, cudaEvent_t event);
+
+/* ---- agreement (a2a_agree.c) ---- */
+
+/* Collective whatever err is, this rank's so far, which stays where it is one: do all ranks have
+ * the same? -EINVAL, -ECANCELED; after -EIO and -ETIMEDOUT the exchange may be under way. */
+int lina_a2a_agree(struct lina_a2a *a2a, int err);
+
+/* What it has is given back. An error: its stream is still at work, and all that it uses stays. */
+int lina_a2a_agree_end(struct lina_a2a *a2a);
 
 /* The route of a layer of the table in force. */
 int lina_a2a_route(struct lina_a2a *a2a, int layer, const struct lina_route **route_p);
@@ -128,7 +152,7 @@ static inline uint32_t lina_call_rows_to(const struct lina_call *call, int r)
 /* Room in the index of a stage, which no stream must be using; nothing where the processor packs.
  */
 int lina_index_reserve(struct lina_a2a *a2a, struct lina_index *index, size_t max);
-void lina_index_free(struct lina_index *index);
+void lina_index_free(struct lina_a2a *a2a, struct lina_index *index);
 
 /* For host functions, each between lina_stage_begin and its end: the processor moves the rows at
  * once, for a kernel they are noted. dst[first + i] = src[row[i]], or the sum of terms i, for i <

@@ -10,12 +10,15 @@
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
-static void buffer_free(struct lina_buffer *buffer)
+void lina_buffer_free(struct lina_a2a *a2a, struct lina_buffer *buffer)
 {
 	if (buffer->device)
 		(void)cudaFree(buffer->at);
 	else if (buffer->at != NULL)
 		(void)cudaFreeHost(buffer->at);
+	a2a->stats.memory_bytes -= buffer->bytes;
+	buffer->at = NULL;
+	buffer->bytes = 0;
 }
 
 /* A half more than is asked for where it has to grow, so that it does not grow in each call. */
@@ -34,8 +37,8 @@ int lina_buffer_reserve(struct lina_a2a *a2a, struct lina_buffer *buffer, size_t
 				: cudaHostAlloc(&made, bytes, cudaHostAllocDefault);
 	if (result != cudaSuccess)
 		return lina_fail(-ENOMEM, "no memory for a buffer of %zu bytes", bytes);
-	buffer_free(buffer);
-	a2a->stats.memory_bytes += bytes - buffer->bytes;
+	lina_buffer_free(a2a, buffer);
+	a2a->stats.memory_bytes += bytes;
 	buffer->at = made;
 	buffer->bytes = bytes;
 	return 0;
@@ -138,16 +141,18 @@ int lina_call_open(struct lina_a2a *a2a, struct lina_call *call)
 
 void lina_call_close(struct lina_call *call)
 {
+	if (call->a2a == NULL)
+		return; /* was never opened */
 	for (int i = 0; i < LINA_NSTAGES; i++)
-		lina_index_free(&call->index[i]);
-	buffer_free(&call->choices);
-	buffer_free(&call->rows);
-	buffer_free(&call->far);
-	buffer_free(&call->near);
-	buffer_free(&call->pairs_in);
-	buffer_free(&call->pairs_out);
-	buffer_free(&call->hello_in);
-	buffer_free(&call->hello_out);
+		lina_index_free(call->a2a, &call->index[i]);
+	lina_buffer_free(call->a2a, &call->choices);
+	lina_buffer_free(call->a2a, &call->rows);
+	lina_buffer_free(call->a2a, &call->far);
+	lina_buffer_free(call->a2a, &call->near);
+	lina_buffer_free(call->a2a, &call->pairs_in);
+	lina_buffer_free(call->a2a, &call->pairs_out);
+	lina_buffer_free(call->a2a, &call->hello_in);
+	lina_buffer_free(call->a2a, &call->hello_out);
 	lina_arrival_destroy(call->arrival);
 	lina_layout_destroy(call->layout);
 	free(call->pair_leg);
@@ -170,6 +175,16 @@ int lina_a2a_wait(struct lina_a2a *a2a, cudaEvent_t event)
 
 	if (err)
 		a2a->failed = err;
+	return err;
+}
+
+int lina_call_wait(struct lina_call *call, cudaEvent_t event)
+{
+	struct lina_a2a *a2a = call->a2a;
+	int err = lina_a2a_wait(a2a, event);
+
+	if (err == -ETIMEDOUT)
+		lina_name_absent(call->hello_in.at, lina_hello_bytes(a2a->nslots), a2a->nranks);
 	return err;
 }
 

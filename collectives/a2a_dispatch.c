@@ -121,7 +121,7 @@ static int meet(struct lina_call *call, cudaStream_t stream)
 	if (!err)
 		err = lina_rows_launch_pack(call, lina_rows_pack, stream);
 	if (!err)
-		err = lina_a2a_wait(a2a, call->met);
+		err = lina_call_wait(call, call->met);
 	return err;
 }
 
@@ -273,7 +273,7 @@ static int prepare(struct lina_call *call, const struct lina_tokens *tokens)
 {
 	struct lina_a2a *a2a = call->a2a;
 	const struct lina_route *route;
-	int err = call->used ? lina_a2a_wait(a2a, call->done) : 0;
+	int err = call->used ? lina_call_wait(call, call->done) : 0;
 
 	if (err)
 		return err;
@@ -334,6 +334,8 @@ int lina_a2a_dispatch(struct lina_a2a *a2a, const struct lina_tokens *tokens, cu
 					      : dispatch_counted(call, stream);
 	a2a->stats.calls++;
 	a2a->ncalls = (a2a->ncalls + 1) % a2a->settings.depth;
+	if (err == -EIO) /* others may go on and wait for this rank */
+		a2a->failed = err;
 	if (err) {
 		lina_a2a_release(&call->batch, stream);
 		return err;

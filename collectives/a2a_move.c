@@ -37,26 +37,34 @@ int lina_index_reserve(struct lina_a2a *a2a, struct lina_index *index, size_t ma
 
 	if (a2a->cuda == NULL || max <= index->max)
 		return 0;
+	if (index->max > 0) { /* as a buffer */
+		max += max / 2;
+		a2a->stats.grown++;
+	}
 	int err = lina_buffer_reserve(a2a, &host, index_bytes(max));
 	if (err)
 		return err;
 	err = lina_buffer_reserve(a2a, &device, index_bytes(max));
 	if (err) {
-		(void)cudaFreeHost(host.at);
+		lina_buffer_free(a2a, &host);
 		return err;
 	}
-	lina_index_free(index);
+	lina_index_free(a2a, index);
 	*index = (struct lina_index){ max, (uint32_t *)(void *)host.at,
 		(uint32_t *)(void *)device.at, 0 };
 	return 0;
 }
 
-void lina_index_free(struct lina_index *index)
+void lina_index_free(struct lina_a2a *a2a, struct lina_index *index)
 {
+	struct lina_buffer host = { (char *)index->host, index_bytes(index->max), false };
+	struct lina_buffer device = { (char *)index->device, index_bytes(index->max), true };
+
 	if (index->host == NULL)
 		return;
-	(void)cudaFree(index->device);
-	(void)cudaFreeHost(index->host);
+	lina_buffer_free(a2a, &device);
+	lina_buffer_free(a2a, &host);
+	*index = (struct lina_index){ 0 };
 }
 
 /* ---- host functions -------------------------------------------------------------------------- */

@@ -88,6 +88,7 @@ void lina_rows_hello(struct lina_call *call, int err)
 
 	for (int r = 0; r < a2a->nranks; r++) {
 		struct lina_hello *hello = lina_hello_at(call->hello_out.at, a2a->nslots, r);
+		lina_hello_at(call->hello_in.at, a2a->nslots, r)->magic = 0;
 		*hello = (struct lina_hello){ LINA_HELLO_MAGIC, call->table_id, call->next_id, err,
 			call->tokens.layer, 0, 0 };
 		hello->nrows = lina_call_rows_to(call, r);

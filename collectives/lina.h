@@ -13,9 +13,12 @@
  *   -ECANCELED  another rank refused the call; nothing was sent, and all ranks return an error
  *   -EIO        NCCL or CUDA reported an error, such as the loss of a rank: abort the communicator,
  *               synchronize the streams, then destroy the object
+ *   -ETIMEDOUT  a rank that lives did not come within the limit of a wait (lina_wait_limit_ms): as
+ *               after -EIO, since the call stays on the stream of those that came. The error names
+ *               the ranks that were not heard of, where that is known: in create and dispatch
  *
- * A wait ends when NCCL reports an error, and not before: a rank that lives and does not come is
- * waited for. ncclCommAbort takes the communicator away from whoever uses it: call it when no
+ * The object whose call has come to one of the last two is of no more use: its further calls return
+ * the same. ncclCommAbort takes the communicator away from whoever uses it: call it when no
  * function here is running on it.
  *
  * What is collective must be called by every rank of the communicator, in the same order as all
@@ -40,6 +43,15 @@ extern "C" {
 
 /* The latest error of the calling thread; "" where there was none. Valid until its next call. */
 const char *lina_last_error(void);
+
+/* How long a function here waits on the host for what other ranks do, before it gives up; 0:
+ * without end. For all waits of the process that begin from now on. Each wait by itself: a call may
+ * have several. What is not bounded: what a stream waits for, such as a combine whose ranks do not
+ * all come, until a later call waits for it on the host or the program does; and calls into NCCL,
+ * which at the first exchange of two ranks waits for the other one inside of itself, unless the
+ * communicator does not block (ncclConfig_t). */
+enum { LINA_WAIT_LIMIT_MS = 600000 }; /* where it is not called: 10 minutes */
+void lina_wait_limit_ms(uint32_t ms);
 
 /* ---- dispatch and combine -------------------------------------------------------------------- */
 
@@ -87,13 +99,15 @@ struct lina_a2a;
 
 /* Collective. Checks that all ranks have the same placement and sizes. -EINVAL also: the table has
  * not as many devices as the communicator ranks, or cannot be read (the error has line and column).
- * The communicator must outlive the object, but for one that has failed (lina_a2a_destroy). */
+ * The communicator must outlive the object, but for one that has failed (lina_a2a_destroy). After
+ * -EIO and -ETIMEDOUT there is an object too, or NULL, for lina_a2a_destroy alone; after others
+ * *a2a_p is as it was. */
 int lina_a2a_create(
 	ncclComm_t comm, const struct lina_a2a_settings *settings, struct lina_a2a **a2a_p);
 
 /* Waits for what it has on streams, unless the communicator has failed: then abort it and
- * synchronize the streams first, since what is on them uses the object's memory. NULL is allowed.
- */
+ * synchronize the streams first, since what is on them uses the object's memory. Where it fails
+ * here, its memory is left to them and lina_last_error() says why. NULL is allowed. */
 void lina_a2a_destroy(struct lina_a2a *a2a);
 
 /* What a rank sends in one call. The arrays belong to the caller and stay as they are until the
@@ -101,7 +115,8 @@ void lina_a2a_destroy(struct lina_a2a *a2a);
 struct lina_tokens {
 	const void *rows;       /* [n][hidden] */
 	const int32_t *experts; /* [n][nchoices] */
-	const float *weights;   /* [n][nchoices]; NULL: all 1 */
+	const float *weights;   /* [n][nchoices]; NULL: all 1. Of a type without sums it must be NULL:
+				 * else -ENOTSUP, and -ECANCELED on the others */
 	size_t n;               /* 0 to max_tokens; each rank has its own */
 	int nchoices;           /* 1 to max_choices; each rank its own */
 	int layer;              /* of the table; the same on every rank */

@@ -165,7 +165,8 @@ void lina_sparse_destroy(struct lina_sparse *sparse)
 {
 	if (sparse == NULL)
 		return;
-	(void)lina_sparse_wait(sparse);
+	if (!sparse->failed && lina_sparse_wait(sparse) != 0)
+		return;
 	if (sparse->done != NULL)
 		(void)cudaEventDestroy(sparse->done);
 	if (sparse->cuda != NULL)

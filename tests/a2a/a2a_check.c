@@ -223,16 +223,17 @@ static const struct scenario {
 	{ "refuse", run_refuse },
 	{ "table", run_table },
 	{ "experts", run_experts },
+	{ "absent", run_absent },
 	{ "killed", run_killed },
 	{ "killed-experts", run_killed_experts },
 };
 
 /* With --nonblocking its calls come back before anything is on the stream. */
-static void open_comm(struct test *test, bool nonblocking)
+static void open_comm(struct test *test)
 {
 	ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
 
-	config.blocking = !nonblocking;
+	config.blocking = !test->nonblocking;
 	NCCL(job_try_comm_config(&test->job, "a2a", &config, &test->comm));
 }
 
@@ -248,7 +249,6 @@ static void close_comm(struct test *test)
 
 struct options {
 	struct test test;
-	bool nonblocking;
 	const struct scenario *scenario[8];
 	int nscenarios;
 };
@@ -265,7 +265,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		options->test.nworlds = atoi(text);
 		return 0;
 	case 'N':
-		options->nonblocking = true;
+		options->test.nonblocking = true;
 		return 0;
 	case 'p':
 		if (strcmp(text, "host") != 0 && strcmp(text, "cuda") != 0)
@@ -305,7 +305,7 @@ int main(int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	job_start(&test->job);
-	open_comm(test, options.nonblocking);
+	open_comm(test);
 	job_check_network(&test->job);
 	CUDA(cudaStreamCreateWithFlags(&test->stream, cudaStreamNonBlocking));
 	for (int i = 0; i < options.nscenarios; i++)

@@ -10,6 +10,7 @@ struct test {
 	struct job job;
 	ncclComm_t comm;
 	cudaStream_t stream;
+	bool nonblocking; /* communicators whose calls do not wait */
 	int nworlds;
 	uint64_t seed;
 };
@@ -31,6 +32,9 @@ void need_error(const char *what, int err, int wanted, const char *says);
 void run_refuse(struct test *test);
 void run_table(struct test *test);
 void run_experts(struct test *test);
+
+/* What the others come to know of a rank that does not come; 2 ranks or more. */
+void run_absent(struct test *test);
 
 /* With lina-launch --kill RANK:+MS: what the others come to know. */
 void run_killed(struct test *test);
