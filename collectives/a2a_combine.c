@@ -124,8 +124,7 @@ int lina_a2a_combine(struct lina_batch *batch, const void *rows, void *out, cuda
 		return lina_fail(a2a->failed, "the communicator has failed before");
 	if (!call->open)
 		return lina_fail(-EINVAL, "this batch is not in use");
-	if (a2a->element == LINA_ELEMENT_OTHER &&
-		(a2a->settings.max_choices > 1 || call->tokens.weights != NULL))
+	if (a2a->element == LINA_ELEMENT_OTHER && a2a->settings.max_choices > 1)
 		return lina_fail(-ENOTSUP, "there are no weighted sums of this element type");
 	call->made = rows;
 	call->out = out;

@@ -199,6 +199,19 @@ static int wait_for_tokens(struct lina_call *call, cudaStream_t stream)
 	return err ? err : lina_a2a_wait(call->a2a, call->met);
 }
 
+/* Where there are no sums, combine returns what came. Weights are refused here, where all ranks
+ * learn of it: those that gave none would wait for this one there. */
+static int find_route(const struct lina_call *call, const struct lina_route **route_p)
+{
+	struct lina_a2a *a2a = call->a2a;
+
+	if (a2a->element == LINA_ELEMENT_OTHER && call->tokens.weights != NULL)
+		return lina_fail(-ENOTSUP,
+			"weights for elements of NCCL's type %d, of which there are no sums",
+			(int)a2a->settings.type);
+	return lina_a2a_route(a2a, call->tokens.layer, route_p);
+}
+
 /* Whatever is wrong with this rank's tokens, it meets the others and says so. */
 static int dispatch_counted(struct lina_call *call, cudaStream_t stream)
 {
@@ -210,7 +223,7 @@ static int dispatch_counted(struct lina_call *call, cudaStream_t stream)
 
 	if (err)
 		return err;
-	int refused = lina_a2a_route(a2a, call->tokens.layer, &route);
+	int refused = find_route(call, &route);
 	if (refused)
 		(void)snprintf(why, sizeof(why), "%.150s", lina_last_error());
 	else
@@ -282,7 +295,7 @@ static int prepare(struct lina_call *call, const struct lina_tokens *tokens)
 	call->tokens = *tokens;
 	call->table_id = a2a->tables.current_id;
 	call->next_id = a2a->tables.next_id;
-	call->err = a2a->settings.bound > 0 ? lina_a2a_route(a2a, tokens->layer, &route) : 0;
+	call->err = a2a->settings.bound > 0 ? find_route(call, &route) : 0;
 	if (call->err) {
 		lina_layout_clear(call->layout);
 		lina_a2a_stream_fail(a2a, call->err, "%.150s", lina_last_error());

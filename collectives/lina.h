@@ -76,7 +76,8 @@ struct lina_a2a_settings {
 	ncclDataType_t type; /* of an element: dispatch takes any. Combine adds up float16, bfloat16
 			      * and float32 in float32 and float64 in float64, rounded once (without
 			      * duplicates: once on each device); others it returns, where a token
-			      * has one choice and no weights */
+			      * has one choice; weights of those are refused by dispatch: -ENOTSUP,
+			      * and -ECANCELED on the other ranks */
 	size_t max_tokens;   /* of a rank in one call; times max_choices below 2^32 - 1 */
 	int max_choices;     /* k: experts of a token */
 	int depth;           /* batches in use at once, 1 to 16 */
@@ -115,8 +116,7 @@ void lina_a2a_destroy(struct lina_a2a *a2a);
 struct lina_tokens {
 	const void *rows;       /* [n][hidden] */
 	const int32_t *experts; /* [n][nchoices] */
-	const float *weights;   /* [n][nchoices]; NULL: all 1. Of a type without sums it must be NULL:
-				 * else -ENOTSUP, and -ECANCELED on the others */
+	const float *weights;   /* [n][nchoices]; NULL: all 1 */
 	size_t n;               /* 0 to max_tokens; each rank has its own */
 	int nchoices;           /* 1 to max_choices; each rank its own */
 	int layer;              /* of the table; the same on every rank */

@@ -229,6 +229,7 @@ static void refuse_sums(struct test *test)
 	struct routed routed;
 
 	shape.type = ncclInt32;
+	shape.weighted = false;
 	LINA(lina_a2a_create(test->comm, &s, &a2a));
 	routed_open(&routed, &test->job, 3, &shape);
 	struct lina_tokens tokens = routed_tokens(&routed);
@@ -237,6 +238,45 @@ static void refuse_sums(struct test *test)
 		-ENOTSUP, "no weighted sums");
 	lina_a2a_release(batch, test->stream);
 	CUDA(cudaStreamSynchronize(test->stream));
+	routed_close(&routed);
+	lina_a2a_destroy(a2a);
+	lina_plan_destroy(plan);
+}
+
+/* Weights on one rank, where there is nothing to be weighed: all learn of it at once, since combine
+ * would have one rank less. */
+static void refuse_weights(struct test *test, uint32_t bound)
+{
+	struct lina_plan *plan = check_plan(test->job.nranks, 9);
+	struct lina_a2a_settings s = check_settings(plan, 64, ncclInt32, 1);
+	int guilty = test->job.nranks - 1;
+	struct routed_shape shape = check_shape;
+	struct lina_batch *batch;
+	struct lina_a2a *a2a;
+	struct routed routed;
+
+	shape.type = ncclInt32;
+	shape.nchoices = 1;
+	shape.weighted = false;
+	s.bound = bound;
+	LINA(lina_a2a_create(test->comm, &s, &a2a));
+	routed_open(&routed, &test->job, 3, &shape);
+	struct lina_tokens tokens = routed_tokens(&routed);
+	float weights[CHECK_TOKENS] = { 0 };
+	if (test->job.rank == guilty)
+		tokens.weights = weights;
+	int err = lina_a2a_dispatch(a2a, &tokens, test->stream, &batch);
+	if (bound) {
+		LINA(err);
+		LINA(lina_a2a_combine(batch, batch->rows, routed.out, test->stream));
+		CUDA(cudaStreamSynchronize(test->stream));
+		err = lina_a2a_status(a2a);
+	}
+	if (test->job.rank == guilty)
+		need_error("weights", err, -ENOTSUP, "weights for elements");
+	else
+		need_error("another rank's weights", err, -ECANCELED, "refused the call");
+	routed_run(&routed, a2a, test->stream, 0);
 	routed_close(&routed);
 	lina_a2a_destroy(a2a);
 	lina_plan_destroy(plan);
@@ -267,5 +307,7 @@ void run_refuse(struct test *test)
 	refuse_sizes(test);
 	refuse_moves(test);
 	refuse_sums(test);
+	refuse_weights(test, 0);
+	refuse_weights(test, CHECK_TOKENS);
 	printf("all was refused that must be\n");
 }
