@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "collectives/error.h"
@@ -13,24 +14,57 @@ struct move {
 	size_t bytes; /* of an expert */
 	struct lina_spread_items items;
 	struct lina_spread *spread;
-	void **at;  /* [nexperts] where a transfer reads or writes */
-	char *kept; /* what comes in, until all has left */
-	int *place; /* [nexperts] number of the expert in kept, -1: it does not come */
+	void **from, **to; /* [nexperts] the caller's, of experts that are here and shall be */
+	void **at;         /* [nexperts] where a transfer reads or writes */
+	char *kept;        /* what comes in, until all has left */
+	int *place;        /* [nexperts] number of the expert in kept, -1: it does not come */
 	int nplaces;
 };
 
-static void find_places(struct move *move, void *const *from, void *const *to)
+/* What the plans say of this rank. */
+static bool has(const struct move *move, const struct lina_plan *plan, int layer, int expert)
 {
-	for (int e = 0; e < move->items.n; e++) {
-		const struct lina_spread_item *item = &move->items.item[e];
-		move->place[e] = -1;
-		for (int i = 0; i < item->ndevices; i++)
-			if (item->device[i] == move->rank)
-				move->place[e] = move->nplaces++;
-		/* What stays here, but elsewhere, makes way for others too. */
-		if (move->place[e] < 0 && from[e] != NULL && to[e] != NULL && from[e] != to[e])
-			move->place[e] = move->nplaces++;
+	int n = plan->shape.slots_per_device;
+
+	return lina_plan_has(
+		lina_plan_experts(plan, layer) + (size_t)move->rank * (size_t)n, n, expert);
+}
+
+static bool comes(const struct move *move, const struct lina_spread_item *item)
+{
+	for (int i = 0; i < item->ndevices; i++)
+		if (item->device[i] == move->rank)
+			return true;
+	return false;
+}
+
+/* Looks at from where this rank has the expert, and at to where it shall have it. */
+static int find_place(struct move *move, int e)
+{
+	const struct lina_spread_item *item = &move->items.item[e];
+	bool in = comes(move, item), out = item->owner == move->rank && item->ndevices > 0;
+
+	/* What stays here, but elsewhere, makes way for others too. */
+	bool makes_way = !in && move->to[e] != NULL && move->to[e] != move->from[e];
+	move->place[e] = in || makes_way ? move->nplaces++ : -1;
+	if (in && move->to[e] == NULL)
+		return lina_fail(-EINVAL, "expert %d comes here, and there is no memory for it", e);
+	if ((out || makes_way) && move->from[e] == NULL)
+		return lina_fail(-EINVAL, "expert %d is here, and it is not said where", e);
+	return 0;
+}
+
+static int find_places(struct move *move, const struct lina_plan *before,
+	const struct lina_plan *after, int layer, void *const *from, void *const *to)
+{
+	int err = 0;
+
+	for (int e = 0; e < move->items.n && !err; e++) {
+		move->from[e] = has(move, before, layer, e) ? from[e] : NULL;
+		move->to[e] = has(move, after, layer, e) ? to[e] : NULL;
+		err = find_place(move, e);
 	}
+	return err;
 }
 
 static int open_comm(struct move *move, const struct lina_plan *before)
@@ -61,15 +95,18 @@ static int open_move(struct move *move, const struct lina_plan *before,
 		move->items.item, move->items.n, before->shape.ndevices, &params, &move->spread);
 	if (err)
 		return lina_fail(err, "no memory for a schedule");
-	move->at = calloc((size_t)move->items.n, sizeof(*move->at));
+	move->from = calloc(3 * (size_t)move->items.n, sizeof(*move->from));
 	move->place = calloc((size_t)move->items.n, sizeof(*move->place));
-	if (move->at == NULL || move->place == NULL)
+	if (move->from == NULL || move->place == NULL)
 		return lina_fail(-ENOMEM, "no memory for %d experts", move->items.n);
-	find_places(move, from, to);
-	if (move->nplaces == 0)
-		return 0;
-	if (cudaMallocAsync(&kept, (size_t)move->nplaces * move->bytes, move->stream) !=
-		cudaSuccess)
+	move->to = move->from + move->items.n;
+	move->at = move->to + move->items.n;
+	err = find_places(move, before, after, layer, from, to);
+	if (err || move->nplaces == 0)
+		return err;
+	if (move->bytes > SIZE_MAX / (size_t)move->nplaces ||
+		cudaMallocAsync(&kept, (size_t)move->nplaces * move->bytes, move->stream) !=
+			cudaSuccess)
 		return lina_fail(-ENOMEM, "no memory for %d experts of %zu bytes", move->nplaces,
 			move->bytes);
 	move->kept = kept;
@@ -82,7 +119,7 @@ static void close_move(struct move *move)
 	if (move->kept != NULL)
 		(void)cudaFreeAsync(move->kept, move->stream);
 	free(move->place);
-	free(move->at);
+	free(move->from);
 	lina_spread_destroy(move->spread);
 	if (move->items.item != NULL)
 		lina_spread_items_free(&move->items);
@@ -94,8 +131,9 @@ static int copy(void *to, const void *from, size_t bytes, cudaStream_t stream)
 		cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "cudaMemcpyAsync");
 }
 
-static int run_move(struct move *move, void *const *from, void *const *to)
+static int run_move(struct move *move)
 {
+	void **from = move->from, **to = move->to;
 	cudaStream_t stream = move->stream;
 	int err = 0;
 
@@ -127,7 +165,7 @@ int lina_experts_move(ncclComm_t comm, const struct lina_plan *before,
 	if (!err)
 		err = open_move(&move, before, after, layer, from, to);
 	if (!err)
-		err = run_move(&move, from, to);
+		err = run_move(&move);
 	close_move(&move);
 	return err;
 }

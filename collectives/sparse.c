@@ -241,12 +241,25 @@ int lina_spread_round(const struct lina_spread *spread, size_t first, void *cons
 	return err ? err : end;
 }
 
+/* Who sends an expert or receives it has memory for it. */
+static int check_memory(const struct lina_sparse *sparse, void *const *at)
+{
+	for (size_t i = 0; i < sparse->spread->ntransfers; i++) {
+		const struct lina_transfer *t = &sparse->spread->transfer[i];
+		if ((t->from == sparse->rank || t->to == sparse->rank) && at[t->item] == NULL)
+			return lina_fail(-EINVAL, "there is no memory of expert %d, which is %s",
+				t->item, t->from == sparse->rank ? "here" : "to come");
+	}
+	return 0;
+}
+
 int lina_sparse_all_gather(struct lina_sparse *sparse, void *const *expert, cudaStream_t stream)
 {
-	int err = 0;
-
 	if (sparse->failed)
 		return lina_fail(sparse->failed, "the communicator has failed before");
+	int err = check_memory(sparse, expert);
+	if (err)
+		return err;
 	for (size_t i = 0; i < sparse->spread->ntransfers && !err;)
 		err = lina_spread_round(
 			sparse->spread, i, expert, sparse->comm, sparse->rank, stream, &i);
@@ -323,6 +336,8 @@ int lina_sparse_reduce_scatter(
 		return lina_fail(-ENOTSUP, "there are no sums of this element type");
 	/* The lists are the object's: the last that used them must be over. */
 	int err = lina_sparse_wait(sparse);
+	if (!err)
+		err = check_memory(sparse, gradient);
 	if (err)
 		return err;
 	while (end > 0 && !err) {

@@ -251,6 +251,54 @@ static void overlap(struct test *test)
 	CUDA(cudaStreamDestroy(side));
 }
 
+/* Memory that is needed and not given: nobody sends anything, and the next call is right. */
+static void refuse_null(struct test *test)
+{
+	struct lina_plan_shape shape = { 1, test->job.nranks, test->job.nranks, 1, 1 };
+	struct lina_plan *owners = plan_of(&shape, ALIKE), *all = plan_of(&shape, ALL);
+	size_t n = (size_t)shape.nexperts, bytes = 64 * sizeof(float);
+	void **none = calloc(n, sizeof(*none));
+	struct lina_sparse_settings settings;
+	struct lina_sparse *sparse;
+	struct experts x;
+
+	if (none == NULL)
+		FAIL("no memory");
+	experts_open(&x, test, owners, all, 64);
+	void *const *at = (void *const *)x.at;
+	fill(&x, owners, test->job.rank);
+	lina_sparse_settings_default(&settings);
+	settings.packing = check_packing;
+	settings.elements = 64;
+	LINA(lina_sparse_create(test->comm, owners, all, 0, &settings, &sparse));
+	if (test->job.nranks > 1) {
+		need_error("all-gather", lina_sparse_all_gather(sparse, none, test->stream),
+			-EINVAL, "no memory of expert");
+		need_error("reduce-scatter", lina_sparse_reduce_scatter(sparse, none, test->stream),
+			-EINVAL, "no memory of expert");
+		need_error("from",
+			lina_experts_move(
+				test->comm, owners, all, 0, bytes, none, at, test->stream),
+			-EINVAL, "is here, and it is not said where");
+		need_error("to",
+			lina_experts_move(
+				test->comm, owners, all, 0, bytes, at, none, test->stream),
+			-EINVAL, "comes here, and there is no memory for it");
+		need_error("bytes",
+			lina_experts_move(
+				test->comm, owners, all, 0, SIZE_MAX / 2 + 2, at, at, test->stream),
+			-ENOMEM, "no memory for");
+	}
+	/* One array for both, with memory of all experts: what is not here is not looked at. */
+	LINA(lina_experts_move(test->comm, owners, all, 0, bytes, at, at, test->stream));
+	compare(&x, 1, all, test->job.rank, "moved");
+	lina_sparse_destroy(sparse);
+	experts_close(&x);
+	free(none);
+	lina_plan_destroy(all);
+	lina_plan_destroy(owners);
+}
+
 static void refuse(struct test *test)
 {
 	struct lina_plan *placed = check_plan(test->job.nranks, 1);
@@ -279,6 +327,7 @@ void run_experts(struct test *test)
 	uint64_t random = test->seed;
 
 	refuse(test);
+	refuse_null(test);
 	for (int i = 0; i < RUNS; i++) {
 		share(test, &random, i % 5 == 0 ? LAST : i % 5 == 2 ? ALIKE : CHANCE);
 		move(test, &random);
