@@ -104,6 +104,9 @@ static void pour(
 	}
 }
 
+/* How far shares may be from a sum of 1: a hundredth of what a table may. */
+static const double ROUNDING = LINA_SHARE_PPM * 1e-8;
+
 /* The slots of an expert in s->chosen, ascending; each with a share of 0. */
 static int gather_slots(struct lina_layer_search *s, int expert)
 {
@@ -137,6 +140,22 @@ static double pour_nodes(struct lina_layer_search *s, int expert, int n)
 	return fmax(tokens, 0);
 }
 
+/* Of an expert whose tokens are next to nothing beside the loads of the devices, rounding has taken
+ * a part or all: then what it has left decides, or nothing, and shares are even. */
+static void settle_shares(struct lina_layer_search *s, int n)
+{
+	double sum = 0;
+
+	for (int i = 0; i < n; i++) {
+		s->share[s->chosen[i]] = fmin(s->share[s->chosen[i]], 1);
+		sum += s->share[s->chosen[i]];
+	}
+	if (fabs(sum - 1) <= ROUNDING)
+		return;
+	for (int i = 0; i < n; i++)
+		s->share[s->chosen[i]] = sum > ROUNDING ? s->share[s->chosen[i]] / sum : 1.0 / n;
+}
+
 void lina_search_choose_shares(struct lina_layer_search *s, int expert)
 {
 	double tokens = s->tokens[expert], left = tokens;
@@ -150,8 +169,7 @@ void lina_search_choose_shares(struct lina_layer_search *s, int expert)
 	if (s->keep == LINA_KEEP_NODE)
 		left = pour_nodes(s, expert, n);
 	pour(s, expert, s->chosen, n, left, s->keep == LINA_KEEP_DEVICE ? tokens / s->ndevices : 0);
-	for (int i = 0; i < n; i++)
-		s->share[s->chosen[i]] = fmin(s->share[s->chosen[i]], 1);
+	settle_shares(s, n);
 }
 
 void lina_layer_search_share(struct lina_layer_search *s, int rounds)
