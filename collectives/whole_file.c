@@ -85,14 +85,24 @@ static int write_all(int fd, const char *text, size_t bytes)
 	return 0;
 }
 
+/* Who may read the file that is replaced may read the new one. */
+static void allow_as(int fd, const char *replaced)
+{
+	struct stat st;
+
+	if (stat(replaced, &st) == 0)
+		(void)fchmod(fd, st.st_mode & 0777);
+}
+
 /* A new file at path that is on the disk before this returns. */
-static int store(const char *path, const char *text, size_t bytes)
+static int store(const char *path, const char *replaced, const char *text, size_t bytes)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	int err;
 
 	if (fd < 0)
 		return -errno;
+	allow_as(fd, replaced);
 	err = write_all(fd, text, bytes);
 	if (!err && fsync(fd))
 		err = -errno;
@@ -136,16 +146,14 @@ static int write_into(const char *path, const char *text, size_t bytes)
 	return err;
 }
 
-int lina_file_replace(const char *path, const char *text, size_t bytes)
+static int replace(const char *path, const char *text, size_t bytes)
 {
 	char *temporary;
 	int err;
 
-	if (is_special(path))
-		return write_into(path, text, bytes);
 	if (asprintf(&temporary, "%s.tmp.%ld", path, (long)getpid()) < 0)
 		return -ENOMEM;
-	err = store(temporary, text, bytes);
+	err = store(temporary, path, text, bytes);
 	if (!err && rename(temporary, path)) {
 		err = -errno;
 		(void)unlink(temporary);
@@ -153,5 +161,16 @@ int lina_file_replace(const char *path, const char *text, size_t bytes)
 	if (!err)
 		sync_directory_of(path);
 	free(temporary);
+	return err;
+}
+
+/* What a symbolic link leads to is replaced, since that is what others read. */
+int lina_file_replace(const char *path, const char *text, size_t bytes)
+{
+	if (is_special(path))
+		return write_into(path, text, bytes);
+	char *real = realpath(path, NULL); /* NULL: there is nothing yet */
+	int err = replace(real ? real : path, text, bytes);
+	free(real);
 	return err;
 }

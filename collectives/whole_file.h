@@ -14,8 +14,9 @@ int lina_file_load(const char *path, char **text_p, size_t *bytes_p);
 
 /* Writes a file in one step: whoever reads path at any time, or after a crash at any time, sees the
  * old contents or the new, all of it. The new text is in path.tmp.PID meanwhile, of which nothing
- * remains when this fails. What is there and no regular file, a device or a pipe, is written into
- * and stays. -errno of what failed. */
+ * remains when this fails. It may be read and written by whom the old one could be. Of a symbolic
+ * link what it leads to is replaced, and path.tmp.PID is beside that. What is there and no regular
+ * file, a device or a pipe, is written into and stays. -errno of what failed. */
 int lina_file_replace(const char *path, const char *text, size_t bytes);
 
 #endif

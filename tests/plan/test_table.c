@@ -216,6 +216,38 @@ static void a_file_is_replaced_in_one_step(void **state)
 	lina_plan_destroy(later);
 }
 
+/* A job reads what the link leads to, and may be another user's. */
+static void a_file_keeps_its_place_and_its_mode(void **state)
+{
+	char directory[] = "/tmp/lina-table-XXXXXX", path[64], link[64];
+	struct random_source r = { 23 };
+	struct lina_plan *plan = random_plan(&r), *later = random_plan(&r), *back;
+	struct lina_plan_text_fault fault;
+	struct stat st;
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	(void)snprintf(path, sizeof(path), "%s/table", directory);
+	(void)snprintf(link, sizeof(link), "%s/link", directory);
+	assert_int_equal(symlink("table", link), 0);
+	assert_int_equal(lina_plan_write(plan, path), 0);
+	assert_int_equal(chmod(path, 0604), 0);
+	assert_int_equal(lina_plan_write(later, link), 0);
+	assert_int_equal(lina_plan_read(path, &back, &fault), 0);
+	check_same(later, back);
+	lina_plan_destroy(back);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0604);
+	assert_int_equal(lstat(link, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(files_in(directory), 2);
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(directory), 0);
+	lina_plan_destroy(plan);
+	lina_plan_destroy(later);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +256,7 @@ int main(void)
 		cmocka_unit_test(no_part_of_a_table_is_one),
 		cmocka_unit_test(what_is_written_is_read_back),
 		cmocka_unit_test(a_file_is_replaced_in_one_step),
+		cmocka_unit_test(a_file_keeps_its_place_and_its_mode),
 	};
 
 	return cmocka_run_group_tests_name("table", tests, NULL, NULL);
