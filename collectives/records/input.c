@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -162,7 +163,9 @@ void lina_input_skip(struct lina_input *in, size_t n)
 		in->line++;
 		in->column = 1;
 	}
-	in->column += (int)(end - at);
+	/* A line of 2 GiB is not unheard of in JSON; further on its columns stay the last there is.
+	 */
+	in->column = end - at < INT_MAX - in->column ? in->column + (int)(end - at) : INT_MAX;
 	in->at += n;
 }
 

@@ -109,7 +109,10 @@ static int extent(struct lina_input *in, bool string, const char **bytes_p, size
 
 		if (err)
 			return err;
-		if (n <= at || at >= ROW_BYTES_MAX)
+		if (n <= at)
+			return expected(
+				in, string ? "the end of a name" : "the end of a row", 0, fault_p);
+		if (at >= ROW_BYTES_MAX)
 			return lina_input_fault(fault_p, lina_input_at_line(in),
 				lina_input_at_column(in), "expected %s that ends within %d bytes",
 				string ? "a name" : "a row of counts", ROW_BYTES_MAX);

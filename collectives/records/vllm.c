@@ -220,6 +220,21 @@ static int expert_wrong(const struct array *a, uint64_t token, uint64_t number, 
 		(long long)value);
 }
 
+/* The checksum of a compressed file is behind its last byte: it counts only when that is read. */
+static int array_end(
+	const struct array *a, struct lina_input *in, struct lina_plan_text_fault *fault_p)
+{
+	const char *bytes;
+	size_t n;
+	int err = lina_input_peek(in, 1, &bytes, &n, fault_p);
+
+	if (!err && n > 0)
+		err = lina_input_fault(fault_p, 0, 0,
+			"expected the end of the file behind token %llu, the last of the array",
+			(unsigned long long)a->ntokens);
+	return err;
+}
+
 static int array_next(void *state, struct lina_input *in, struct lina_record *record_p,
 	struct lina_plan_text_fault *fault_p)
 {
@@ -234,7 +249,7 @@ static int array_next(void *state, struct lina_input *in, struct lina_record *re
 	if (ntokens > a->ntokens - a->done)
 		ntokens = a->ntokens - a->done;
 	if (!ntokens)
-		return 0;
+		return array_end(a, in, fault_p);
 	err = lina_input_peek(in, ntokens * token_bytes, &bytes, &n, fault_p);
 	if (!err)
 		err = lina_ints_reserve(&a->experts, ntokens * per_token, fault_p);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,6 +231,33 @@ static void files_are_opened_and_know_their_size(void **state)
 	assert_int_equal(fault.line, 0);
 }
 
+static ssize_t blanks_read(void *arg, void *bytes, size_t room)
+{
+	(void)arg;
+	memset(bytes, ' ', room);
+	return (ssize_t)room;
+}
+
+/* One line of more than 2 GiB: what is said of its end has the last column that can be said. */
+static void columns_end_where_numbers_do(void **state)
+{
+	struct lina_plan_text_fault fault;
+	struct lina_input *in;
+	const char *bytes;
+	size_t n, gone = 0;
+
+	(void)state;
+	assert_int_equal(lina_input_create(blanks_read, NULL, &in, &fault), 0);
+	while (gone <= INT_MAX) {
+		assert_int_equal(lina_input_peek(in, 1, &bytes, &n, &fault), 0);
+		lina_input_skip(in, n);
+		gone += n;
+	}
+	assert_int_equal(lina_input_at_column(in), INT_MAX);
+	assert_int_equal(lina_input_at_line(in), 1);
+	lina_input_close(in);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +268,7 @@ int main(void)
 		cmocka_unit_test(a_read_that_fails_is_said),
 		cmocka_unit_test(a_line_without_end_is_refused),
 		cmocka_unit_test(lines_end_as_on_any_system),
+		cmocka_unit_test(columns_end_where_numbers_do),
 		cmocka_unit_test(files_are_opened_and_know_their_size),
 	};
 

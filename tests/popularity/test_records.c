@@ -217,7 +217,7 @@ static void counts_faults(void **state)
 		"1:43: expected no second \"logical_count\", not '['");
 	expect_fault("{\"logical_count\": 5}", "1:19: expected '[', not '5'");
 	expect_fault("{\"a\": }", "1:7: expected a value, not '}'");
-	expect_fault("[[1,2", "1:2: expected a row of counts that ends within 1048576 bytes");
+	expect_fault("[[1,2", "1:2: expected the end of a row, but the file ends");
 }
 
 /* --- megatron --- */
@@ -311,6 +311,9 @@ static void vllm_faults(void **state)
 		"-5");
 	expect_fault_of(out, n - 3, LINA_RECORDS_AUTO, "0:0: the file ends at token 1 of 2");
 	expect_fault_of(out, 30, LINA_RECORDS_AUTO, "0:0: the file ends in its header");
+	n = npy(out, "<i2", "(1, 2)", shorts, 8);
+	expect_fault_of(out, n, LINA_RECORDS_AUTO,
+		"0:0: expected the end of the file behind token 1, the last of the array");
 	n = npy(out, "<f4", "(1, 2)", shorts, 8);
 	expect_fault_of(out, n, LINA_RECORDS_AUTO,
 		"0:0: expected an array of integers of 1, 2, 4 or 8 bytes, not '<f4'");
