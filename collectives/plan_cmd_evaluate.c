@@ -64,8 +64,16 @@ static double positive(struct argp_state *state, const char *option, const char 
 	double value = strtod(arg, &end);
 
 	if (end == arg || *end || !(value > 0 && value < 1e12))
-		argp_error(state, "%s: must be a number above 0, not '%s'", option, arg);
+		argp_error(state, "%s: must be a number above 0 and below 1e12, not '%s'", option,
+			arg);
 	return value;
+}
+
+static void form_parse(struct options *o, struct argp_state *state, enum lina_report_form form)
+{
+	if (o->form != LINA_REPORT_TABLE && o->form != form)
+		argp_error(state, "--json or --csv, and one of them only");
+	o->form = form;
 }
 
 static void end_check(const struct options *o, struct argp_state *state)
@@ -87,10 +95,8 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 		state->child_inputs[0] = &o->inputs;
 		return 0;
 	case KEY_JSON:
-		o->form = LINA_REPORT_JSON;
-		return 0;
 	case KEY_CSV:
-		o->form = LINA_REPORT_CSV;
+		form_parse(o, state, key == KEY_CSV ? LINA_REPORT_CSV : LINA_REPORT_JSON);
 		return 0;
 	case KEY_PLOT:
 		o->plot = arg;

@@ -71,7 +71,9 @@ static error_t export_parse(int key, char *arg, struct argp_state *state)
 	case KEY_TOKEN_BYTES:
 		o->token_bytes = strtod(arg, &end);
 		if (end == arg || *end || !(o->token_bytes > 0 && o->token_bytes < 1e12))
-			argp_error(state, "--token-bytes: must be a number above 0, not '%s'", arg);
+			argp_error(state,
+				"--token-bytes: must be a number above 0 and below 1e12, not '%s'",
+				arg);
 		return 0;
 	default:
 		return common_parse(key, arg, state);

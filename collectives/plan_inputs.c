@@ -86,6 +86,9 @@ static int complain_of(const char *path, const struct lina_records *records, int
 		return lina_plan_complain("%s:%d: a transition from a layer that others leave for "
 					  "another one",
 			path, line);
+	if (err == -EINVAL)
+		return lina_plan_complain(
+			"%s:%d: a record of another kind than is needed", path, line);
 	return lina_plan_complain("%s:%d: %s", path, line, strerror(-err));
 }
 

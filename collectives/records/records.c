@@ -121,6 +121,10 @@ int lina_records_create(struct lina_input *in, const struct lina_records_options
 	int err = pass_mark(in, fault_p);
 	if (!err && r->format == LINA_RECORDS_AUTO)
 		err = find(in, &r->format, fault_p);
+	if (!err && options->only_column && r->format != LINA_RECORDS_CSV)
+		err = lina_input_fault(fault_p, 0, 0,
+			"only the lines of a CSV file can be chosen by a value, and it is %s",
+			lina_records_format_name(r->format));
 	if (!err) {
 		r->ops = formats[r->format].ops;
 		err = r->ops->open(in, options, &r->state, fault_p);

@@ -65,6 +65,14 @@ awk "BEGIN { exit !($overlap3 >= $overlap1 && $overlap3 > 80 && $again3 <= $agai
 awk -F, 'NR > 1 && $1 == 3 { sum += $3 } END { exit !(sum > 1599 && sum < 1601) }' predicted.csv ||
 	fail 'the loads of layer 3 have not the sum of its 1600 tokens'
 "$plan" profile --counts train.csv --window 5 --output window
+# What was cut short is not counted, whatever of it can be read.
+printf '\223NUMPY\001\000\101\000%-64s\n\001\002\003\004' "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), }" >whole.npy
+gzip -c whole.npy >whole.npy.gz
+"$plan" profile -c whole.npy.gz >out || fail 'an array in gzip'
+head -c -1 whole.npy.gz >cut.npy.gz
+complains "lina-plan: cut.npy.gz: the gzip data end too early, after $(wc -c <cut.npy.gz) bytes" "$plan" profile -c cut.npy.gz
+complains "lina-plan: whole.npy: only the lines of a CSV file can be chosen by a value, and it is vllm" \
+	"$plan" profile -c whole.npy --only step=1
 for half_life in 0 nan 1e300 1e9 x; do
 	if "$plan" profile --method decay --half-life $half_life --counts train.csv >out 2>&1; then fail "half-life $half_life"; fi
 	grep -qF -- "--half-life: must be a number above 0 and below 1e9, not '$half_life'" out ||
@@ -89,6 +97,9 @@ sed 's/device 0: 0 1/device 0: 1 0/; s/device 2: 8 9 10 11/device 2: 8 9 10 15/;
 "$plan" evaluate table --counts test.csv.gz --against other --csv >costs.csv
 awk -F, 'NR > 1 { n++; bad += $3 != 400 || $2 < $4 || $4 < $3 || $11 != 2 } END { exit n != 6 || bad }' costs.csv ||
 	fail "1600 tokens on 4 devices, with 2 experts moved: $(cat costs.csv)"
+status=0
+"$plan" evaluate table --counts test.csv.gz --json --csv >out 2>&1 || status=$?
+[ "$status" -eq 64 ] && grep -q 'one of them only' out || { cat out; fail "both --json and --csv: status $status"; }
 "$plan" evaluate table --counts test.csv.gz --json | grep -q '"layer": 5' || fail 'JSON has no layer 5'
 slow=$("$plan" evaluate table --counts predicted.csv --topology '2 nodes, 2 gpus, nvlink 300 GB/s, 2 nics 5 GB/s' | tail -n 1)
 fast=$("$plan" evaluate table --counts predicted.csv --topology '2 nodes, 2 gpus, nvlink 300 GB/s, 2 nics 50 GB/s' | tail -n 1)
