@@ -38,7 +38,8 @@ struct lina_moetuner_report {
 bool lina_moetuner_available(void);
 
 /* Needs transitions and fabric; makes no replicas. -ENOTSUP: built without CBC. -EINVAL: as for all
- * methods, or no transitions. report_p may be NULL. */
+ * methods, no transitions, or fewer experts than devices; -ENOENT: no solution in the time given.
+ * report_p may be NULL. */
 int lina_place_moetuner(const struct lina_place *place,
 	const struct lina_moetuner_settings *settings, struct lina_plan **plan_p,
 	struct lina_moetuner_report *report_p);

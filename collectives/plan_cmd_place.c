@@ -249,6 +249,27 @@ static void step(void *of, int done, int all)
 	lina_progress_step(of, done, all);
 }
 
+static int make_complain(const struct options *o, const struct work *w, int err)
+{
+	bool moetuner = strcmp(o->method->name, "moetuner") == 0;
+
+	if (err == -ENOTSUP)
+		return lina_plan_complain("%s: this lina-plan was built without CBC "
+					  "(coinor-libcbc-dev)",
+			o->method->name);
+	if (err == -ENOENT && moetuner)
+		return lina_plan_complain(
+			"moetuner: no solution within %d s; see --time-limit", o->time_limit_s);
+	if (err == -EINVAL && moetuner && !w->transitions)
+		return lina_plan_complain(
+			"moetuner: the files have no transitions between all layers");
+	if (err == -EINVAL && moetuner && w->counts->nexperts < o->devices)
+		return lina_plan_complain("moetuner: %d experts are too few for %d devices, since "
+					  "it makes no replicas",
+			w->counts->nexperts, o->devices);
+	return lina_plan_complain("%s: %s", o->method->name, strerror(-err));
+}
+
 static int make(const struct options *o, struct work *w)
 {
 	struct lina_progress progress;
@@ -260,14 +281,7 @@ static int make(const struct options *o, struct work *w)
 	lina_progress_begin(&progress, "placing experts");
 	err = o->method->run(&w->place, &options, &w->plan);
 	lina_progress_end(&progress);
-	if (err == -ENOTSUP)
-		return lina_plan_complain("%s: this lina-plan was built without CBC "
-					  "(coinor-libcbc-dev)",
-			o->method->name);
-	if (err == -EINVAL && strcmp(o->method->name, "moetuner") == 0 && !w->transitions)
-		return lina_plan_complain(
-			"moetuner: the files have no transitions between all layers");
-	return err ? lina_plan_complain("%s: %s", o->method->name, strerror(-err)) : EXIT_SUCCESS;
+	return err ? make_complain(o, w, err) : EXIT_SUCCESS;
 }
 
 static int report(const struct options *o, const struct work *w)

@@ -67,6 +67,15 @@ refused "wanted are 2, 8, 8" --devices 8 --current best
 refused "last: generation 18446744073709551615 is the last there is" --devices 4 --slots 3 --current last
 "$plan" place --counts later.csv --devices 4 --nodes 2 --slots 3 --current last-but-one -o next >out
 grep -q '^generation 18446744073709551615$' next || fail 'not the last generation'
+{
+	echo layer0,layer1
+	for expert in 0 1 2 3; do echo "$expert,$((3 - expert))"; done
+} >paths.csv
+if "$plan" place -m moetuner --counts paths.csv --devices 2 -o moetuner >out 2>&1; then
+	refused "moetuner: 8 experts are too few for 16 devices" -m moetuner -c paths.csv --devices 16
+else
+	grep -q 'built without CBC' out || { cat out; fail 'moetuner'; }
+fi
 long=$(printf '%070d' 0)
 printf '# links\n2 nodes, 2 bananas\n' >$long
 refused "$long:2:12: expected 'nodes'" --topology $long
