@@ -53,6 +53,8 @@ void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool busy, uint64_t 
 		rate->left_bytes += bytes;
 		return;
 	}
+	if (now_ns < rate->looked_ns)
+		now_ns = rate->looked_ns;
 	bool sound = is_sound(rate, now_ns);
 	if (sound && !busy)
 		sample_end(rate);

@@ -39,7 +39,8 @@ struct lina_rate {
 };
 
 /* bytes have left since the last call. busy: it is the link that keeps more from leaving, and was
- * all the time since the last call. */
+ * all the time since the last call. Times as in priority/sched.h: one that is earlier than that of
+ * the last call counts as that. */
 void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool busy, uint64_t now_ns);
 
 /* 0: not known yet. */

@@ -43,7 +43,7 @@ void lina_window_seen(struct lina_window *window, uint64_t left_bytes, uint64_t 
 	}
 	if (left_bytes < window->left_bytes)
 		window->left_bytes = left_bytes;
-	if (now_ns - window->since_ns < LINA_WINDOW_CALM_NS)
+	if (now_ns < window->since_ns || now_ns - window->since_ns < LINA_WINDOW_CALM_NS)
 		return;
 	uint64_t less = window->left_bytes / SHRINKS;
 	resize(window, window->bytes > less ? window->bytes - less : 0, now_ns);

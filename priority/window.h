@@ -25,7 +25,7 @@ void lina_window_init(struct lina_window *window, uint64_t bytes);
 void lina_window_bound(struct lina_window *window, uint64_t least_bytes, uint64_t most_bytes);
 
 /* left_bytes of bulk are below, at a moment when there is more to send and the window was what
- * kept it back. 0: the link has run dry. */
+ * kept it back. 0: the link has run dry. Times as in priority/sched.h: they may come late. */
 void lina_window_seen(struct lina_window *window, uint64_t left_bytes, uint64_t now_ns);
 
 #endif

@@ -241,6 +241,19 @@ static void what_is_forgotten_is_learned_anew(void **state)
 	assert_int_equal(answer(), gb_per_s);
 }
 
+/* Callers read the clock before they wait for a lock. */
+static void a_time_that_comes_late_is_that_of_the_call_before(void **state)
+{
+	(void)state;
+	left(0, 0);
+	for (int i = 0; i < 10 * LINA_RATE_SAMPLES; i++) {
+		assert_int_equal(answer(), 0);
+		left(SAMPLE_BYTES / 20, 2 * MS);
+		lina_rate_left(&c.rate, SAMPLE_BYTES / 20, true, c.now_ns - MS);
+	}
+	assert_int_equal(answer(), gb_per_s);
+}
+
 /* 400 Gbit/s, and a petabyte that has left before. */
 static void a_fast_link_is_counted_rightly(void **state)
 {
@@ -274,6 +287,7 @@ int main(void)
 		EACH(of_the_first_samples_the_fastest_counts),
 		EACH(the_answer_is_a_high_quantile),
 		EACH(what_is_forgotten_is_learned_anew),
+		EACH(a_time_that_comes_late_is_that_of_the_call_before),
 		EACH(a_fast_link_is_counted_rightly),
 	};
 

@@ -57,6 +57,22 @@ static void shrinks_by_half_of_what_was_always_left(void **state)
 	assert_int_equal(w.bytes, 100);
 }
 
+/* Callers read the clock before they wait for a lock. */
+static void does_not_shrink_for_a_time_that_comes_late(void **state)
+{
+	struct lina_window w;
+
+	(void)state;
+	lina_window_init(&w, 1000);
+	lina_window_bound(&w, 100, 2000);
+	lina_window_seen(&w, 0, 10);
+	lina_window_seen(&w, 900, 9);
+	lina_window_seen(&w, 900, 8 + LINA_WINDOW_CALM_NS);
+	assert_int_equal(w.bytes, 1250);
+	lina_window_seen(&w, 900, 10 + LINA_WINDOW_CALM_NS);
+	assert_int_equal(w.bytes, 800);
+}
+
 /* A link that carries one byte a tick, looked at every 20 ticks: the window comes to where it does
  * not run dry, and stays near it. */
 static void comes_to_the_least_that_keeps_a_link_busy(void **state)
@@ -83,6 +99,7 @@ int main(void)
 		cmocka_unit_test(starts_as_told_and_stays_in_its_bounds),
 		cmocka_unit_test(grows_when_the_link_ran_dry),
 		cmocka_unit_test(shrinks_by_half_of_what_was_always_left),
+		cmocka_unit_test(does_not_shrink_for_a_time_that_comes_late),
 		cmocka_unit_test(comes_to_the_least_that_keeps_a_link_busy),
 	};
 
