@@ -228,11 +228,15 @@ static void bounds_say(struct lina_link *link, unsigned fired)
 			link->name, config->hold_max_ms);
 }
 
-/* A bound that fires with nothing queued says that the link was thought slower than it is, which
- * bulk that is held could not find out: it is to be learned anew. */
+/* A hold that is as long as any may be, while all latency work was handed down as long ago, says
+ * that the link is thought slower than it is, which bulk that is held could not find out: it is to
+ * be learned anew. One for other processes, for work that moves or for what may follow it says
+ * nothing. */
 static bool rate_is_wrong(const struct lina_sched *sched, unsigned fired)
 {
-	return (fired & LINA_MET_HOLD) && !sched->latency_queued_bytes;
+	return (fired & LINA_MET_HOLD) && !sched->latency_queued_bytes &&
+	       sched->now_ns < sched->free_ns &&
+	       sched->now_ns - sched->moved_ns >= sched->params.hold_max_ns;
 }
 
 /* What a chunk takes on the link. */

@@ -237,6 +237,69 @@ static void a_rate_that_is_wrong_is_forgotten(void **state)
 	end();
 }
 
+/* Bulk that is held by what is done before each ask, time and again. */
+static void rate_stays_known(void (*hold)(void))
+{
+	uint64_t deadline = now_ms() + LIMIT_MS, times = counts()->hold_fired + 3;
+
+	while (counts()->hold_fired < times && rate_is_known() && now_ms() < deadline) {
+		hold();
+		bulk_pump(&bulk);
+	}
+	assert_true(rate_is_known());
+	assert_true(counts()->hold_fired >= times);
+	end();
+}
+
+static void others_have_work(void)
+{
+	lina_sched_outside(bulk.flow.sched, UINT64_MAX, lina_link_now_ns());
+}
+
+static void a_hold_for_other_processes_says_nothing_of_the_rate(void **state)
+{
+	(void)state;
+	config.hold_max_ms = 2;
+	begin();
+	rate_learn();
+	rate_stays_known(others_have_work);
+}
+
+static void nothing(void)
+{
+}
+
+static void a_hold_that_lingers_says_nothing_of_the_rate(void **state)
+{
+	(void)state;
+	config.hold_max_ms = 2;
+	config.linger_us = 1000000;
+	begin();
+	rate_learn();
+	lina_link_post(&latency, 100);
+	lina_link_sent(&latency, 100);
+	rate_stays_known(nothing);
+}
+
+static void latency_work_moves(void)
+{
+	const uint64_t bytes = 1 << 20;
+
+	lina_link_post(&latency, bytes);
+	lina_link_below(&latency, bytes);
+	lina_link_sent(&latency, bytes);
+}
+
+/* The link may well be as busy as it is thought to be. */
+static void a_hold_while_latency_work_moves_says_nothing_of_the_rate(void **state)
+{
+	(void)state;
+	config.hold_max_ms = 10;
+	begin();
+	rate_learn();
+	rate_stays_known(latency_work_moves);
+}
+
 /* One of several connections of a link, each with a thread of its own. */
 static void *connection_run(void *arg)
 {
@@ -288,6 +351,9 @@ int main(void)
 		EACH(a_bound_of_the_other_direction_is_not_said_again),
 		EACH(bounds_are_in_the_line_at_close),
 		EACH(a_rate_that_is_wrong_is_forgotten),
+		EACH(a_hold_for_other_processes_says_nothing_of_the_rate),
+		EACH(a_hold_that_lingers_says_nothing_of_the_rate),
+		EACH(a_hold_while_latency_work_moves_says_nothing_of_the_rate),
 		EACH(connections_of_several_threads_share_a_link),
 	};
 
