@@ -53,13 +53,15 @@ static int vertex_room(struct lina_topo_builder *b)
 int lina_topo_add(
 	struct lina_topo_builder *builder, enum lina_vertex_kind kind, int node, const char *name)
 {
+	struct lina_vertex made = { .kind = kind, .node = node, .numa = -1, .rail = -1 };
+
+	/* Before there is room: it may be that of another vertex, which moves then. */
+	(void)snprintf(made.name, sizeof(made.name), "%s", name);
 	if (!builder->err)
 		builder->err = vertex_room(builder);
 	if (builder->err)
 		return -1;
-	struct lina_vertex *v = &builder->vertex[builder->nvertices];
-	*v = (struct lina_vertex){ .kind = kind, .node = node, .numa = -1, .rail = -1 };
-	(void)snprintf(v->name, sizeof(v->name), "%s", name);
+	builder->vertex[builder->nvertices] = made;
 	builder->net[builder->nvertices] = (struct lina_topo_wire){ 0 };
 	return builder->nvertices++;
 }

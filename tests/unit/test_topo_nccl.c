@@ -82,6 +82,27 @@ static void test_c2c(void **state)
 	lina_topo_destroy(t);
 }
 
+/* Each <gpu> of a <pci> but the first is a device beside it, with its name: however many there are,
+ * and wherever the arrays grow. */
+static void test_parts_of_gpus(void **state)
+{
+	enum { PARTS = 300 };
+	static char text[64 * PARTS];
+	struct lina_topo *t;
+	size_t n = 0;
+
+	(void)state;
+	n += (size_t)snprintf(text, sizeof(text), "<system><cpu><pci busid=\"0000:06:00.0\">");
+	for (int i = 0; i < PARTS; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "<gpu sm=\"90\"/>");
+	(void)snprintf(text + n, sizeof(text) - n, "</pci></cpu></system>");
+	t = topo_of(text);
+	assert_int_equal(t->ndevices, PARTS);
+	for (int i = 0; i < PARTS; i++)
+		assert_string_equal(t->vertex[i].name, "0000:06:00.0");
+	lina_topo_destroy(t);
+}
+
 /* Hosts are nodes; NICs on the CPU, without a speed, fused ones; rails as given. */
 static void test_hosts_and_nics(void **state)
 {
@@ -178,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nvlinks),
 		cmocka_unit_test(test_c2c),
+		cmocka_unit_test(test_parts_of_gpus),
 		cmocka_unit_test(test_hosts_and_nics),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_bounds),
