@@ -48,8 +48,9 @@ struct reader {
 	XML_Parser parser;
 	struct lina_topo_builder *b;
 	struct lina_topo_fault *fault;
-	int err; /* of the first mistake */
-	int first_node, depth, nelements;
+	int err;                      /* of the first mistake */
+	int first_node, first_vertex; /* of this text */
+	int depth, nelements;
 	int nnodes, ncpus, nnvlinks;
 	char host[NODES_MAX][LINA_VERTEX_NAME_BYTES];
 	struct {
@@ -352,7 +353,7 @@ static void XMLCALL on_doctype(
 /* The device of a node with this bus id. -1: there is none. */
 static int device_find(const struct reader *r, int node, const char *busid)
 {
-	for (int v = 0; v < r->b->nvertices; v++) {
+	for (int v = r->first_vertex; v < r->b->nvertices; v++) {
 		const struct lina_vertex *vertex = &r->b->vertex[v];
 		if (vertex->kind == LINA_VERTEX_DEVICE && vertex->node == node &&
 			strcmp(vertex->name, busid) == 0)
@@ -458,6 +459,7 @@ int lina_topo_nccl_add(struct lina_topo_builder *builder, int node, const char *
 	r->b = builder;
 	r->fault = fault_p;
 	r->first_node = node;
+	r->first_vertex = builder->nvertices;
 	err = text_read(r, text, bytes);
 	if (!err && !builder->err) {
 		nvlinks_join(r);
