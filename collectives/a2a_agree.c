@@ -49,11 +49,11 @@ static int open_call(struct lina_a2a *a2a, int err)
 	size_t n = (size_t)a2a->nranks;
 	int failed = lina_buffer_reserve(a2a, &call->said, (n + 1) * sizeof(own));
 
-	call->leg = calloc(n, sizeof(*call->leg));
-	if (!failed && call->leg == NULL)
-		failed = lina_fail(-ENOMEM, "no memory for %d ranks", a2a->nranks);
 	if (failed)
 		return failed;
+	call->leg = calloc(n, sizeof(*call->leg));
+	if (call->leg == NULL)
+		return lina_fail(-ENOMEM, "no memory for %d ranks", a2a->nranks);
 	memset(call->said.at, 0, n * sizeof(own));
 	memcpy(call->said.at + (size_t)a2a->rank * sizeof(own), &own, sizeof(own));
 	memcpy(call->said.at + n * sizeof(own), &own, sizeof(own));

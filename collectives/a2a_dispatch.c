@@ -217,7 +217,7 @@ static int dispatch_counted(struct lina_call *call, cudaStream_t stream)
 {
 	struct lina_a2a *a2a = call->a2a;
 	const struct lina_hello_shape shape = lina_rows_hello_shape(a2a);
-	const struct lina_route *route;
+	const struct lina_route *route = NULL;
 	char why[LINA_WHY_BYTES] = "";
 	int rank, err = wait_for_tokens(call, stream);
 
@@ -285,7 +285,7 @@ static void show_batch(struct lina_call *call)
 static int prepare(struct lina_call *call, const struct lina_tokens *tokens)
 {
 	struct lina_a2a *a2a = call->a2a;
-	const struct lina_route *route;
+	const struct lina_route *route = NULL;
 	int err = call->used ? lina_call_wait(call, call->done) : 0;
 
 	if (err)
