@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "collectives/plan_io.h"
@@ -15,6 +16,16 @@ static void write_table(
 	plan->generation = generation;
 	if (test->job.rank == 0)
 		LINA(lina_plan_write(plan, path));
+	lina_plan_destroy(plan);
+}
+
+/* The same table of each generation, in a file of this rank. */
+static void write_own(const struct test *test, const char *path, uint64_t generation)
+{
+	struct lina_plan *plan = check_plan(test->job.nranks, 20 + generation);
+
+	plan->generation = generation;
+	LINA(lina_plan_write(plan, path));
 	lina_plan_destroy(plan);
 }
 
@@ -108,6 +119,90 @@ static void change_table(struct test *test, uint32_t bound)
 	lina_a2a_destroy(a2a);
 }
 
+static void need_no_next(struct test *test, struct lina_a2a *a2a, struct routed *routed)
+{
+	for (int i = 0; i < 4; i++) {
+		if (lina_a2a_table_next(a2a) != NULL)
+			FAIL("generation %lu is agreed on",
+				(unsigned long)lina_a2a_table_next(a2a)->generation);
+		routed_run(routed, a2a, test->stream, 0);
+	}
+}
+
+/* Each rank reads a file of its own, as where a file system shows a change to one host sooner than
+ * to another: what not all have is nobody's next, though some have a later one by then. */
+static void late_tables(struct test *test, uint32_t bound)
+{
+	struct lina_a2a_settings s = check_settings(NULL, 64, ncclFloat32, 2);
+	int rank = test->job.rank;
+	struct lina_a2a *a2a;
+	struct routed routed;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/late.%u.%d", test->job.rendezvous_dir, bound, rank);
+	s.table_path = path;
+	s.bound = bound;
+	write_own(test, path, 1);
+	LINA(lina_a2a_create(test->comm, &s, &a2a));
+	routed_open(&routed, &test->job, 12, &check_shape);
+	need_no_next(test, a2a, &routed);
+	if (rank != 1)
+		write_own(test, path, 2);
+	if (test->job.nranks > 1)
+		need_no_next(test, a2a, &routed);
+	write_own(test, path, rank == 0 ? 3 : 2);
+	if (test->job.nranks > 1)
+		need_no_next(test, a2a, &routed);
+	write_own(test, path, 3);
+	need_same(test, bound ? "late.bound" : "late", call_until_next(test, a2a, &routed));
+	LINA(lina_a2a_table_switch(a2a));
+	if (lina_a2a_table(a2a)->generation != 3)
+		FAIL("not generation 3");
+	need_no_next(test, a2a, &routed);
+	routed_close(&routed);
+	lina_a2a_destroy(a2a);
+}
+
+/* A table that is written in place, in two parts, with calls between: half of it is no table. */
+static void torn_table(struct test *test)
+{
+	struct lina_a2a_settings s = check_settings(NULL, 64, ncclFloat32, 2);
+	struct lina_plan *plan = check_plan(test->job.nranks, 13);
+	struct lina_a2a *a2a;
+	struct routed routed;
+	char path[PATH_MAX], *text;
+	size_t bytes;
+	FILE *file = NULL;
+
+	snprintf(path, sizeof(path), "%s/torn", test->job.rendezvous_dir);
+	write_table(test, path, 11, 1);
+	job_barrier(&test->job, "torn");
+	s.table_path = path;
+	LINA(lina_a2a_create(test->comm, &s, &a2a));
+	routed_open(&routed, &test->job, 12, &check_shape);
+	plan->generation = 2;
+	LINA(lina_plan_encode(plan, &text, &bytes));
+	if (test->job.rank == 0 &&
+		((file = fopen(path, "w")) == NULL ||
+			fwrite(text, 1, bytes / 2, file) != bytes / 2 || fflush(file) != 0))
+		FAIL("cannot write %s", path);
+	job_barrier(&test->job, "torn.half");
+	need_no_next(test, a2a, &routed);
+	if (strstr(lina_a2a_table_error(a2a), ": expected ") == NULL)
+		FAIL("'%s' does not say where the table ends", lina_a2a_table_error(a2a));
+	if (file != NULL &&
+		(fwrite(text + bytes / 2, 1, bytes - bytes / 2, file) != bytes - bytes / 2 ||
+			fclose(file) != 0))
+		FAIL("cannot write %s", path);
+	need_same(test, "torn.calls", call_until_next(test, a2a, &routed));
+	LINA(lina_a2a_table_switch(a2a));
+	routed_run(&routed, a2a, test->stream, 0);
+	free(text);
+	routed_close(&routed);
+	lina_a2a_destroy(a2a);
+	lina_plan_destroy(plan);
+}
+
 /* A table of one rank alone. */
 static void set_table(struct test *test)
 {
@@ -141,6 +236,9 @@ void run_table(struct test *test)
 {
 	change_table(test, 0);
 	change_table(test, 2 * CHECK_TOKENS);
+	late_tables(test, 0);
+	late_tables(test, 2 * CHECK_TOKENS);
+	torn_table(test);
 	set_table(test);
 	printf("tables changed where they must\n");
 }
