@@ -63,9 +63,8 @@ static double positive(struct argp_state *state, const char *option, const char 
 	char *end;
 	double value = strtod(arg, &end);
 
-	if (end == arg || *end || !(value > 0 && value < 1e12))
-		argp_error(state, "%s: must be a number above 0 and below 1e12, not '%s'", option,
-			arg);
+	if (end == arg || *end || !(value >= 1e-9 && value <= 1e12))
+		argp_error(state, "%s: must be a number from 1e-9 to 1e12, not '%s'", option, arg);
 	return value;
 }
 

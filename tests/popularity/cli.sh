@@ -97,6 +97,10 @@ sed 's/device 0: 0 1/device 0: 1 0/; s/device 2: 8 9 10 11/device 2: 8 9 10 15/;
 "$plan" evaluate table --counts test.csv.gz --against other --csv >costs.csv
 awk -F, 'NR > 1 { n++; bad += $3 != 400 || $2 < $4 || $4 < $3 || $11 != 2 } END { exit n != 6 || bad }' costs.csv ||
 	fail "1600 tokens on 4 devices, with 2 experts moved: $(cat costs.csv)"
+for rate in 0 1e-300 1e13 nan; do
+	if "$plan" evaluate table --counts test.csv.gz --port-gbps $rate >out 2>&1; then fail "rate $rate"; fi
+	grep -qF -- "--port-gbps: must be a number from 1e-9 to 1e12, not '$rate'" out || { cat out; fail "rate $rate"; }
+done
 status=0
 "$plan" evaluate table --counts test.csv.gz --json --csv >out 2>&1 || status=$?
 [ "$status" -eq 64 ] && grep -q 'one of them only' out || { cat out; fail "both --json and --csv: status $status"; }
