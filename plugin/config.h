@@ -43,6 +43,9 @@ enum { LINA_CONFIG_TEXT_BYTES = 4096, LINA_HOT_FIRST_TABLE = 2 };
 		"how long bulk traffic waits for more after the last latency traffic")       \
 	X(stats, "LINA_STATS", 1, 0, 1, "(off, on)",                                         \
 		"counters in shared memory, which lina-top shows while the job runs")        \
+	X(pump, "LINA_PUMP", 1, 0, 1, "(off, on)",                                           \
+		"TCP: a thread for each link, which sends what was kept back when it may "   \
+		"go and NCCL's threads are late")                                            \
 	X(share, "LINA_SHARE", 1, 0, 1, "yes or no",                                         \
 		"whether processes of one host and user tell each other, through shared "    \
 		"memory, what they have to do on a link they share")                         \

@@ -41,6 +41,7 @@ OLD(dlsym, FIRST);
 OLD(pthread_condattr_setclock, CONDATTR);
 OLD(pthread_create, FIRST);
 OLD(pthread_join, FIRST);
+OLD(pthread_mutex_trylock, FIRST);
 OLD(pthread_setname_np, SETNAME);
 OLD(pthread_sigmask, FIRST);
 OLD(shm_open, FIRST);
@@ -64,6 +65,7 @@ FLOOR(int, pthread_create,
 	(pthread_t * thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg),
 	(thread, attr, run, arg))
 FLOOR(int, pthread_join, (pthread_t thread, void **result), (thread, result))
+FLOOR(int, pthread_mutex_trylock, (pthread_mutex_t * mutex), (mutex))
 FLOOR(int, pthread_setname_np, (pthread_t thread, const char *name), (thread, name))
 FLOOR(int, pthread_sigmask, (int how, const sigset_t *set, sigset_t *old), (how, set, old))
 FLOOR(int, shm_open, (const char *name, int flags, mode_t mode), (name, flags, mode))

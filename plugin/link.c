@@ -122,6 +122,21 @@ struct lina_hot *lina_link_hot(struct lina_link *link)
 	return &link->hot;
 }
 
+struct lina_pump *lina_link_pump(const struct lina_link *link)
+{
+	return link->pump;
+}
+
+int lina_link_pump_open(struct lina_link *link)
+{
+	int err = link->config->pump ? lina_pump_open(link->name, &link->pump) : 0;
+
+	if (err)
+		lina_warn("no memory for link %s", link->name);
+	lina_link_tune(link);
+	return err;
+}
+
 static void counts_log(const struct lina_link *link, enum lina_dir dir)
 {
 	const struct lina_sched_counts *c = &link->dir[dir].sched.counts;
@@ -139,6 +154,7 @@ void lina_link_close(struct lina_link *link)
 {
 	if (!link)
 		return;
+	lina_pump_close(link->pump);
 	lina_info("link %s: %" PRIu64 " Mbit/s, chunk %" PRIu64 ", window %" PRIu64 " bytes",
 		link->name, link->bytes_per_s / 125000, link->dir[0].sched.params.chunk_bytes,
 		link->dir[0].sched.params.window_bytes);

@@ -14,6 +14,7 @@
 
 #include "plugin/config.h"
 #include "plugin/hot.h"
+#include "plugin/pump.h"
 #include "priority/sched.h"
 
 struct lina_link;
@@ -33,6 +34,12 @@ const char *lina_link_name(const struct lina_link *link);
 
 /* The peers of what it sends, for its transport to say what is below. */
 struct lina_hot *lina_link_hot(struct lina_link *link);
+
+/* A transport whose flows have it says so before the first: what is kept back goes when it may, and
+ * no longer only when those it belongs to look. -ENOMEM (logged). */
+int lina_link_pump_open(struct lina_link *link);
+/* NULL: there is none. */
+struct lina_pump *lina_link_pump(const struct lina_link *link);
 
 /* After the last flow was dropped. Logs what the link did. NULL is allowed. */
 void lina_link_close(struct lina_link *link);

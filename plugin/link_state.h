@@ -41,7 +41,8 @@ struct lina_link {
 	_Atomic uint64_t bytes_per_s; /* 0: not known yet */
 	_Atomic unsigned said;        /* bounds whose first time has been logged */
 	struct lina_link_dir dir[LINA_NDIRS];
-	struct lina_hot hot; /* Its lock is taken after those of dir */
+	struct lina_pump *pump; /* NULL: none */
+	struct lina_hot hot;    /* Its lock is taken after those of dir */
 };
 
 /* Of a direction of the link, with this chunk and, for what it sends, this window. */

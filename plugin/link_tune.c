@@ -8,12 +8,17 @@ enum {
 	CHUNK_MAX_BYTES = 1 << 20,
 	OVERHEAD_PERMILLE = 20,
 	UNKNOWN_COST_NS = 6000,
+	CHUNK_MOST_US = 500,
+	PUMPED_CHUNK_MOST_US = 375,
 	WINDOW_LEAST_US = 500,
 	WINDOW_MOST_US = 1000,
-	GRANT_US = 4000, /* a grant has a way to go before it is bulk */
-	RELAXED_US = 8000,
+	GRANT_US = 4000,   /* a grant has a way to go before it is bulk */
+	RELAXED_US = 8000, /* as long as a thread may be late */
+	PUMPED_RELAXED_US = 4000,
 	RELAXED_MIN_BYTES = 64 << 10,
 	UNKNOWN_BYTES_PER_S = 125000000,
+	PACE_LEAST_NS = 50000,
+	PACE_MOST_NS = 500000,
 };
 
 static uint64_t between(uint64_t least, uint64_t value, uint64_t most)
@@ -51,8 +56,9 @@ static uint64_t chunk_bytes(const struct lina_link *link, const struct lina_fit 
 		line.alpha_ns = UNKNOWN_COST_NS;
 	line.alpha_ns *= 2; /* the other end has as much to do for it */
 	line.byte_ps = byte_ps(per_s ? per_s : UNKNOWN_BYTES_PER_S);
-	uint64_t most =
-		between(CHUNK_MIN_BYTES, carried_bytes(link, WINDOW_LEAST_US), CHUNK_MAX_BYTES);
+	uint64_t most = between(CHUNK_MIN_BYTES,
+		carried_bytes(link, link->pump ? PUMPED_CHUNK_MOST_US : CHUNK_MOST_US),
+		CHUNK_MAX_BYTES);
 	return between(CHUNK_MIN_BYTES, lina_line_chunk_bytes(&line, OVERHEAD_PERMILLE), most);
 }
 
@@ -72,7 +78,8 @@ struct lina_sched_params lina_link_params(
 {
 	const struct lina_config *config = link->config;
 	const uint64_t per_s = link->bytes_per_s;
-	uint64_t relaxed = between(RELAXED_MIN_BYTES, carried_bytes(link, RELAXED_US), UINT32_MAX);
+	const uint64_t relaxed_us = link->pump ? PUMPED_RELAXED_US : RELAXED_US;
+	uint64_t relaxed = between(RELAXED_MIN_BYTES, carried_bytes(link, relaxed_us), UINT32_MAX);
 
 	if (dir == LINA_DIR_RECV) {
 		relaxed = (uint64_t)config->grant_bytes;
@@ -93,6 +100,16 @@ struct lina_sched_params lina_link_params(
 	};
 }
 
+/* It looks twice while a chunk leaves. */
+static void pump_tune(struct lina_link *link, uint64_t chunk)
+{
+	const uint64_t per_s = link->bytes_per_s ? link->bytes_per_s : UNKNOWN_BYTES_PER_S;
+
+	if (link->pump)
+		lina_pump_pace(link->pump,
+			between(PACE_LEAST_NS, chunk * byte_ps(per_s) / 2000, PACE_MOST_NS));
+}
+
 void lina_link_tune(struct lina_link *link)
 {
 	struct lina_link_dir *send = &link->dir[LINA_DIR_SEND];
@@ -102,6 +119,7 @@ void lina_link_tune(struct lina_link *link)
 	window_bound(link, chunk, &send->window);
 	uint64_t window = send->window.bytes;
 	pthread_mutex_unlock(&send->lock);
+	pump_tune(link, chunk);
 	for (int i = 0; i < LINA_NDIRS; i++) {
 		struct lina_sched_params params =
 			lina_link_params(link, (enum lina_dir)i, chunk, window);

@@ -22,6 +22,8 @@ static int devices_find(struct lina_transport *t)
 		err = lina_nic_read("/sys", ifaces[i].name, &t->devs[i].nic);
 		if (!err)
 			err = lina_link_open(t->config, ifaces[i].name, &t->devs[i].link);
+		if (!err)
+			err = lina_link_pump_open(t->devs[i].link);
 	}
 	return err;
 }

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,33 +27,10 @@ void tcp_sender_close(struct lina_conn *conn)
 {
 	struct tcp_sender *s = (struct tcp_sender *)conn;
 
+	lina_pump_remove(&s->pumped);
 	tcp_conn_flows_drop(&s->conn);
 	tcp_conn_close_lanes(&s->conn);
 	free(s);
-}
-
-int tcp_sender_create(const struct tcp_end *end, struct lina_conn **conn_p)
-{
-	struct tcp_sender *s = calloc(1, sizeof(*s));
-	if (!s)
-		return -ENOMEM;
-	tcp_credits_init(s);
-	s->early_bytes = s->early_left = end->welcome.early_bytes;
-	s->granted = s->grant_left = end->welcome.grant_bytes;
-	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
-		TAILQ_INIT(&s->moving[cls]);
-		lina_link_flow_init(end->link, LINA_DIR_SEND, (enum lina_class)cls, &s->flow[cls]);
-	}
-	tcp_end_flow_peer(end, &s->flow[LINA_CLASS_LATENCY]);
-	s->conn.flow = s->flow;
-	s->conn.nflows = LINA_NCLASSES;
-	int err = tcp_conn_init(&s->conn, end);
-	if (err) {
-		free(s);
-		return err;
-	}
-	*conn_p = &s->conn.base;
-	return 0;
 }
 
 int tcp_sender_fail(struct tcp_sender *s, int err)
@@ -275,13 +253,58 @@ static int lane_push(struct tcp_sender *s, struct send_lane *lane, int fd)
 	}
 }
 
+/* The link, the kernel or a hotter peer does. */
+static bool keeps_back(const struct tcp_sender *s)
+{
+	for (int i = 0; i < tcp_data_lanes(&s->conn); i++)
+		if (s->lane[i].request)
+			return true;
+	return s->flow[LINA_CLASS_LATENCY].flow.queued_bytes ||
+	       s->flow[LINA_CLASS_BULK].flow.queued_bytes;
+}
+
 static int lanes_push(struct tcp_sender *s)
 {
-	for (int i = 0; i < tcp_data_lanes(&s->conn); i++) {
-		int err = lane_push(s, &s->lane[i], s->conn.fd[i]);
-		if (err)
-			return err;
+	int err = 0;
+
+	for (int i = 0; i < tcp_data_lanes(&s->conn) && !err; i++)
+		err = lane_push(s, &s->lane[i], s->conn.fd[i]);
+	lina_pump_wants(&s->pumped, !s->conn.err && keeps_back(s));
+	return err;
+}
+
+/* An error stays with the connection, whose owner will hear of it. */
+static void pumped_push(struct lina_pumped *member)
+{
+	struct tcp_sender *s =
+		(struct tcp_sender *)((char *)member - offsetof(struct tcp_sender, pumped));
+
+	if (!s->conn.err)
+		(void)lanes_push(s);
+}
+
+int tcp_sender_create(const struct tcp_end *end, struct lina_conn **conn_p)
+{
+	struct tcp_sender *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	tcp_credits_init(s);
+	s->early_bytes = s->early_left = end->welcome.early_bytes;
+	s->granted = s->grant_left = end->welcome.grant_bytes;
+	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
+		TAILQ_INIT(&s->moving[cls]);
+		lina_link_flow_init(end->link, LINA_DIR_SEND, (enum lina_class)cls, &s->flow[cls]);
 	}
+	tcp_end_flow_peer(end, &s->flow[LINA_CLASS_LATENCY]);
+	s->conn.flow = s->flow;
+	s->conn.nflows = LINA_NCLASSES;
+	int err = tcp_conn_init(&s->conn, end);
+	if (err) {
+		free(s);
+		return err;
+	}
+	lina_pump_add(lina_link_pump(end->link), &s->pumped, pumped_push);
+	*conn_p = &s->conn.base;
 	return 0;
 }
 
@@ -293,20 +316,18 @@ static struct send_request *request_get(struct tcp_sender *s)
 	return NULL;
 }
 
-int tcp_send(struct lina_conn *conn, enum lina_class cls, void *data, size_t bytes, int tag,
-	struct lina_mr *mr, struct lina_request **request_p)
+/* *request_p is NULL where there are too many. */
+static int request_make(struct tcp_sender *s, enum lina_class cls, void *data, size_t bytes,
+	int tag, struct lina_request **request_p)
 {
-	struct tcp_sender *s = (struct tcp_sender *)conn;
-
-	int err = s->conn.err ? s->conn.err : tcp_mr_check(mr, data, bytes);
-	if (err)
-		return err;
+	if (s->conn.err)
+		return s->conn.err;
 	struct send_request *r = request_get(s);
 	if (!r) {
 		*request_p = NULL;
 		return 0;
 	}
-	r->base.conn = conn;
+	r->base.conn = &s->conn.base;
 	r->cls = cls;
 	r->data = bytes ? data : nothing;
 	r->bytes = bytes;
@@ -314,13 +335,27 @@ int tcp_send(struct lina_conn *conn, enum lina_class cls, void *data, size_t byt
 	r->chunks = 0;
 	r->tag = tag;
 	s->conn.in_flight++;
-	err = tcp_credit_match(s, r);
+	int err = tcp_credit_match(s, r);
 	if (!err)
 		err = lanes_push(s);
 	if (err)
 		return err;
 	*request_p = &r->base;
 	return 0;
+}
+
+int tcp_send(struct lina_conn *conn, enum lina_class cls, void *data, size_t bytes, int tag,
+	struct lina_mr *mr, struct lina_request **request_p)
+{
+	struct tcp_sender *s = (struct tcp_sender *)conn;
+
+	int err = tcp_mr_check(mr, data, bytes);
+	if (err)
+		return err;
+	pthread_mutex_lock(&s->pumped.lock);
+	err = request_make(s, cls, data, bytes, tag, request_p);
+	pthread_mutex_unlock(&s->pumped.lock);
+	return err;
 }
 
 static int progress(struct tcp_sender *s)
@@ -334,11 +369,8 @@ static int progress(struct tcp_sender *s)
 	return err ? err : tcp_conn_idle(&s->conn);
 }
 
-int tcp_send_test(struct lina_request *request, int *done_p, int *bytes_p)
+static int request_test(struct tcp_sender *s, struct send_request *r, int *done_p, int *bytes_p)
 {
-	struct send_request *r = (struct send_request *)request;
-	struct tcp_sender *s = (struct tcp_sender *)request->conn;
-
 	*done_p = 0;
 	if (s->conn.err)
 		return s->conn.err;
@@ -353,4 +385,14 @@ int tcp_send_test(struct lina_request *request, int *done_p, int *bytes_p)
 	s->conn.in_flight--;
 	*done_p = 1;
 	return 0;
+}
+
+int tcp_send_test(struct lina_request *request, int *done_p, int *bytes_p)
+{
+	struct tcp_sender *s = (struct tcp_sender *)request->conn;
+
+	pthread_mutex_lock(&s->pumped.lock);
+	int err = request_test(s, (struct send_request *)request, done_p, bytes_p);
+	pthread_mutex_unlock(&s->pumped.lock);
+	return err;
 }

@@ -4,6 +4,7 @@
 #ifndef LINA_PLUGIN_TCP_SEND_H
 #define LINA_PLUGIN_TCP_SEND_H
 
+#include "plugin/pump.h"
 #include "plugin/tcp.h"
 
 enum {
@@ -55,8 +56,10 @@ TAILQ_HEAD(send_queue, send_request);
 TAILQ_HEAD(credit_queue, credit);
 TAILQ_HEAD(early_queue, early);
 
+/* Everything is guarded by the lock of pumped. */
 struct tcp_sender {
 	struct tcp_conn conn;
+	struct lina_pumped pumped;
 	struct lina_link_flow flow[LINA_NCLASSES];
 	struct send_queue waiting;               /* for credit, in the order of their isend */
 	struct send_queue moving[LINA_NCLASSES]; /* with bytes that are not cut yet */

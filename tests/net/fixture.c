@@ -169,8 +169,25 @@ int fds_open(void)
 	return entries_count("/proc/self/fd") - 1; /* the directory's own */
 }
 
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+/* The thread sanitizer has one of its own from the first on that a program makes. */
+static void first_thread(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL))
+		die("no thread");
+}
+
 int threads_alive(void)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, first_thread);
 	return entries_count("/proc/self/task");
 }
 
@@ -212,6 +229,7 @@ static void settings_apply(const char *settings)
 	(void)setenv("LINA_IFNAME", "=lo", 1);
 	(void)setenv("LINA_TRANSPORT", TRANSPORT, 1);
 	(void)setenv("LINA_SHARE", "0", 1); /* other tests run at the same time */
+	(void)setenv("LINA_PUMP", getenv("FIXTURE_PUMP") ? "1" : "0", 1);
 	(void)snprintf(text, sizeof(text), "%s", settings ? settings : "");
 	for (char *one; (one = strsep(&rest, " "));) {
 		char *value = strchr(one, '=');

@@ -33,7 +33,8 @@ const char *log_notes_text(void);
 /* --- a context on loopback --- */
 
 /* Opens a context with LINA_IFNAME=lo and settings, a list of "NAME=value" separated by spaces, in
- * the environment; all other LINA_ variables are unset. Messages are kept. */
+ * the environment; all other LINA_ variables are unset. Messages are kept. Nothing moves but by
+ * calls of the test (LINA_PUMP=0), unless the environment has FIXTURE_PUMP. */
 int net_open(const char *settings, struct lina_net **net_p);
 
 struct pair {
