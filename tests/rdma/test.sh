@@ -36,6 +36,7 @@ for rail in a b; do
 		awk '/ bytes in / { print $(NF - 1) }'
 	wait
 done >shared/rates
+cat /sys/class/infiniband/*/ports/1/hw_counters/out_of_seq_request | sort -u >shared/out_of_order
 exit 3
 END
 
@@ -55,6 +56,7 @@ printf '%s\n' "$text" "$text" | cmp -s - shared/said || complain "arguments and 
 [ ! -e not_kept ] || complain 'it wrote to this machine'
 expect devices 'rxe0a rxe0b rxe1a rxe1b rxe2a rxe2b rxe3a rxe3b' "$(cat shared/devices)"
 expect namespaces 'h0 h1 h2 h3 hsw' "$(cat shared/namespaces)"
+expect 'requests out of order' 0 "$(cat shared/out_of_order)"
 # Both ways count; the guest would carry 70 without a limit. A busy machine may be slower, not faster.
 awk '!($1 > 1 && $1 < 41) { exit 1 } END { exit NR != 2 }' shared/rates ||
 	complain "Mbit/s of two rails of 20 Mbit/s: $(paste -s -d ' ' shared/rates)"
