@@ -210,15 +210,16 @@ static void send_end(struct wire *w)
 		send_step(w);
 }
 
-/* All receives have room for a large message, so that one serves whatever comes. */
+/* All receives have room for a large message, so that one serves whatever comes. At both ends the
+ * one that was used is posted anew behind the next send, as the others are there for what comes. */
 static void ping(struct wire *w, bool first)
 {
 	if (!first)
 		wait_recv(w);
 	send_start(w, PING_BYTES);
+	recvs_post(w, MESSAGE_BYTES);
 	if (first)
 		wait_recv(w);
-	recvs_post(w, MESSAGE_BYTES);
 	send_end(w);
 }
 

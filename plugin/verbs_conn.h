@@ -117,7 +117,8 @@ struct verbs_conn {
 	uint64_t dark_ns;          /* since when none is; 0: one is up */
 	struct verbs_rail rail[VERBS_RAILS_MAX];
 	struct lina_link_flow flow[VERBS_RAILS_MAX * LINA_NCLASSES];
-	uint64_t gone_ns; /* when the peer was found to have closed its socket; 0: it has not */
+	unsigned idle_tests; /* that moved nothing, in all; wraps */
+	uint64_t gone_ns;    /* when the peer was found to have closed its socket; 0: it has not */
 	/* Notes in and out, whole and in part. */
 	size_t heard, told_from, told_until;
 	uint8_t hear[VERBS_NOTE_BYTES], tell[VERBS_NOTES_MAX * VERBS_NOTE_BYTES];
