@@ -8,7 +8,8 @@
  * Functions return 0 or -errno; lina_last_error() then has a sentence that names what was wrong.
  * These errors are common to all that take a communicator:
  *   -EINVAL     an argument is out of range; nothing was sent
- *   -ENOMEM     no memory
+ *   -ENOMEM     no memory. Where it is for what others are about to send, they wait for this rank:
+ *               the end of the object here, and -ETIMEDOUT there
  *   -ENOTSUP    not for this element type, or not for memory of this kind
  *   -ECANCELED  another rank refused the call; nothing was sent, and all ranks return an error
  *   -EIO        NCCL or CUDA reported an error, such as the loss of a rank: abort the communicator,
@@ -100,9 +101,9 @@ struct lina_a2a;
 
 /* Collective. Checks that all ranks have the same placement and sizes. -EINVAL also: the table has
  * not as many devices as the communicator ranks, or cannot be read (the error has line and column).
- * The communicator must outlive the object, but for one that has failed (lina_a2a_destroy). After
- * -EIO and -ETIMEDOUT there is an object too, or NULL, for lina_a2a_destroy alone; after others
- * *a2a_p is as it was. */
+ * The communicator must outlive the object, but for one that has failed (lina_a2a_destroy). An
+ * error leaves *a2a_p as it was, but for -EIO and -ETIMEDOUT while the ranks compare: then there is
+ * an object, for lina_a2a_destroy alone. So let it be NULL before. */
 int lina_a2a_create(
 	ncclComm_t comm, const struct lina_a2a_settings *settings, struct lina_a2a **a2a_p);
 
