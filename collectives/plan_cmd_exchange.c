@@ -269,7 +269,7 @@ int lina_plan_cmd_import(int argc, char **argv)
 	int err;
 
 	(void)argp_parse(&argp, argc, argv, 0, NULL, &o);
-	err = lina_file_load(o.file, &text, &bytes);
+	err = lina_file_load(lina_plan_input(o.file), &text, &bytes);
 	if (err)
 		return lina_plan_complain("%s: %s", o.file, strerror(-err));
 	err = o.format == LINA_EXCHANGE_NCCL_TESTS ? matrix_import(&o, text, bytes, &fault)

@@ -42,7 +42,7 @@ int lina_plan_open_profile(const char *path, struct lina_profile **profile_p)
 	struct lina_plan_text_fault fault = { 0 };
 	size_t bytes;
 	char *text;
-	int err = lina_file_load(path, &text, &bytes);
+	int err = lina_file_load(lina_plan_input(path), &text, &bytes);
 
 	if (err)
 		return lina_plan_complain("%s: %s", path, strerror(-err));

@@ -36,6 +36,9 @@ void lina_plan_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * 0. */
 #define lina_plan_complain(...) (lina_plan_say(__VA_ARGS__), EXIT_FAILURE)
 
+/* What to open for a file that the command line names: '-' is the standard input. */
+const char *lina_plan_input(const char *path);
+
 /* Reads a placement table, or complains with file, line and column. */
 int lina_plan_open(const char *path, struct lina_plan **plan_p);
 

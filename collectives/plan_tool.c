@@ -24,11 +24,16 @@ void lina_plan_say(const char *fmt, ...)
 	(void)fputc('\n', stderr);
 }
 
+const char *lina_plan_input(const char *path)
+{
+	return strcmp(path, "-") == 0 ? "/dev/stdin" : path;
+}
+
 int lina_plan_open(const char *path, struct lina_plan **plan_p)
 {
 	struct lina_plan_text_fault fault;
 
-	if (!lina_plan_read(path, plan_p, &fault))
+	if (!lina_plan_read(lina_plan_input(path), plan_p, &fault))
 		return EXIT_SUCCESS;
 	if (!fault.line)
 		return lina_plan_complain("%s: %s", path, fault.text);

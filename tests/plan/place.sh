@@ -40,6 +40,12 @@ done
 grep -q '2 layers, 8 experts, 4 devices (2 a node), 3 slots each' out || { cat out; fail 'not the shape asked for'; }
 grep -q '^lower bound' report || fail 'no report beside the table'
 
+# From one command to the next, and what is wrong with it.
+"$plan" place --counts counts.csv --devices 4 -o - 2>report | "$plan" check - >out || { cat out; fail 'a table from a pipe'; }
+grep -q '^-: good: 2 layers' out || { cat out; fail 'not the table of the pipe'; }
+if echo rubbish | "$plan" check - >out 2>&1; then fail 'rubbish from a pipe'; fi
+grep -qF -- "-:1:1: expected 'lina-placement'" out || { cat out; fail 'rubbish from a pipe'; }
+
 # A pipe, or a device such as /dev/null, is written into; a file in its place would take it from the whole machine.
 mkfifo pipe
 cat pipe >through &
