@@ -16,6 +16,7 @@ void bench_close(struct bench *bench);
 
 /* Starts the collective called name; check_finish() waits for its end. */
 void bench_launch(struct bench *bench, const char *name, size_t bytes);
+ncclResult_t bench_try_launch(struct bench *bench, const char *name, size_t bytes);
 
 /* Every kind of connection that NCCL makes: rings and trees, and pairs. */
 void bench_prove(struct bench *bench);

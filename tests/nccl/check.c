@@ -127,13 +127,18 @@ static struct check_buffer *result_buffer(struct check *check)
 	return check->is_in_place ? &check->send : &check->recv;
 }
 
-void check_launch(struct check *check, const struct check_spec *spec)
+ncclResult_t check_try_launch(struct check *check, const struct check_spec *spec)
 {
 	plan(check, spec);
 	fill(check);
-	NCCL(check->collective->launch(&check->call,
+	return check->collective->launch(&check->call,
 		check->send.device + data_at(check, check->layout.send_at),
-		result_buffer(check)->device + data_at(check, check->layout.recv_at)));
+		result_buffer(check)->device + data_at(check, check->layout.recv_at));
+}
+
+void check_launch(struct check *check, const struct check_spec *spec)
+{
+	NCCL(check_try_launch(check, spec));
 }
 
 /* ---- comparing

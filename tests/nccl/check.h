@@ -44,6 +44,8 @@ void check_close(struct check *check);
 
 /* Fills the buffers and starts the operation. */
 void check_launch(struct check *check, const struct check_spec *spec);
+/* The same where NCCL may refuse, as a rank may have been lost: its result. */
+ncclResult_t check_try_launch(struct check *check, const struct check_spec *spec);
 
 /* Waits for it and compares all: the result, the input that must be unchanged, guards around both.
  */
