@@ -77,6 +77,11 @@ static void step(struct lina_request *request, int ms)
 		die("%s", strerror(-err));
 }
 
+/* The kernel notes in its own time, and at each end for itself, that the link runs. */
+#define UNTIL_UP(link)                                                                   \
+	"for i in $(seq 500); do ip -br link show " link " | grep -q ' UP ' && exit 0; " \
+	"sleep 0.01; done; exit 1"
+
 /* --- the host that will be gone --- */
 
 static void there_connect(struct lina_net *net, int from, int to, struct lina_conn **conn)
@@ -109,10 +114,8 @@ static void there(int from, int to)
 		die("unshare: %s", strerror(errno));
 	pipe_write(to, "", 1);
 	pipe_read(from, &more, 1); /* the link is here */
-	/* The kernel notes in its own time that the link runs. */
-	if (run("ip link set lo up && ip addr add 10.98.0.2/24 dev cutb && ip link set cutb up && "
-		"for i in $(seq 500); do ip -br link show cutb | grep -q ' UP ' && exit 0; "
-		"sleep 0.01; done; exit 1") ||
+	if (run("ip link set lo up && ip addr add 10.98.0.2/24 dev cutb && "
+		"ip link set cutb up && " UNTIL_UP("cutb")) ||
 		net_open(settings_there, &net))
 		die("no link");
 	pipe_write(to, "", 1);
@@ -164,6 +167,7 @@ static void here_start(void)
 		0);
 	pipe_write(here.to, "", 1);
 	pipe_read(here.from, &more, 1);
+	assert_int_equal(run(UNTIL_UP("cuta")), 0);
 	assert_int_equal(net_open(settings_here, &here.net), 0);
 }
 
