@@ -53,11 +53,12 @@ static void held_bulk_goes_after_the_hold(void **state)
 	assert_int_equal(finish_within(engine.bulk.send, LIMIT_MS, NULL), 0);
 }
 
-/* The thread is the first to notice; the owner hears of it. */
+/* The thread is the first to notice; the owner hears of it. The message is larger than its first
+ * grant, so that it cannot have gone before the peer does. */
 static void a_peer_that_goes_is_an_error_of_the_owner(void **state)
 {
 	(void)state;
-	engine_open(NARROW "LINA_PUMP=1");
+	engine_open(NARROW "LINA_PUMP=1 LINA_GRANT_BYTES=65536");
 	bulk_post_with_credit();
 	assert_int_equal(lina_net_close_recv(engine.quick.recv), 0);
 	sleep_ms(LATE_MS);
