@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,12 +189,13 @@ static void send_step(struct wire *w)
 		w->sending = NULL;
 }
 
-/* Both directions move on while one is waited for, as in NCCL's threads. */
+/* Both directions move on while one is waited for, and others may run, as in NCCL's threads. */
 static void wait_recv(struct wire *w)
 {
 	while (w->posted == w->taken || !is_done(w, w->received[w->taken % DEPTH])) {
 		send_step(w);
 		recvs_post(w, MESSAGE_BYTES);
+		(void)sched_yield();
 	}
 	w->taken++;
 }
@@ -206,8 +208,11 @@ static void send_start(struct wire *w, size_t bytes)
 
 static void send_end(struct wire *w)
 {
-	while (w->sending != NULL)
+	while (w->sending != NULL) {
 		send_step(w);
+		if (w->sending != NULL)
+			(void)sched_yield();
+	}
 }
 
 /* All receives have room for a large message, so that one serves whatever comes. At both ends the
