@@ -122,15 +122,12 @@ static void look_at_conn(
 	pthread_mutex_unlock(&origin->lock);
 }
 
-struct lina_source lina_origin_find(
-	struct lina_origin *origin, const struct lina_conn *conn, void *profile)
+/* Where what NCCL said is not all there is to know. Kept apart: it takes registers to save. */
+static __attribute__((noinline)) struct lina_source ask_around(
+	struct lina_origin *origin, const struct lina_conn *conn, void *profile, int op)
 {
-	bool told = latched.number == origin->number;
-
-	if (told && origin->params.names_ops && !origin->asks)
-		return latched.source;
 	struct lina_class_facts facts = {
-		.op = told ? latched.source.op : -ENOENT,
+		.op = op,
 		.traffic_class = origin->params.traffic_class,
 	};
 	if (origin->asks) {
@@ -143,4 +140,14 @@ struct lina_source lina_origin_find(
 	if (!origin->params.names_ops)
 		look_at_conn(origin, conn, &facts);
 	return (struct lina_source){ facts.op, lina_class_rules_find(origin->rules, &facts) };
+}
+
+struct lina_source lina_origin_find(
+	struct lina_origin *origin, const struct lina_conn *conn, void *profile)
+{
+	bool told = latched.number == origin->number;
+
+	if (told && origin->params.names_ops && !origin->asks)
+		return latched.source;
+	return ask_around(origin, conn, profile, told ? latched.source.op : -ENOENT);
 }

@@ -180,10 +180,7 @@ int tcp_mr_check(const struct lina_mr *lina_mr, const void *data, size_t bytes)
 		lina_warn("transfer of %zu bytes at NULL", bytes);
 		return -EINVAL;
 	}
-	if (!mr)
-		return 0;
-	uintptr_t from = (uintptr_t)data, base = (uintptr_t)mr->data;
-	if (from >= base && from - base <= mr->bytes && bytes <= mr->bytes - (from - base))
+	if (!mr || tcp_mr_holds(mr, data, bytes))
 		return 0;
 	lina_warn("transfer of %zu bytes at %p is outside its registered memory, %zu bytes at %p",
 		bytes, data, mr->bytes, (const void *)mr->data);

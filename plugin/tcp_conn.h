@@ -72,6 +72,14 @@ struct tcp_mr {
 int tcp_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset, int fd,
 	struct lina_mr **mr_p);
 int tcp_dereg(struct lina_conn *conn, struct lina_mr *mr);
+/* Whether all of bytes at data are in it. */
+static inline bool tcp_mr_holds(const struct tcp_mr *mr, const void *data, size_t bytes)
+{
+	uintptr_t at = (uintptr_t)data - (uintptr_t)mr->data; /* wraps: far beyond it */
+
+	return at <= mr->bytes && bytes <= mr->bytes - at;
+}
+
 /* lina_mr may be NULL: not known. -EINVAL (logged): outside of it, or bytes at NULL. */
 int tcp_mr_check(const struct lina_mr *lina_mr, const void *data, size_t bytes);
 

@@ -50,18 +50,24 @@ static bool is_here(const struct verbs_sender *s, const struct verbs_cts *cts)
 	return be64toh(number) == s->next_number;
 }
 
-/* The receive that is due, if all of its credit is here: 1; 0: not yet. */
-static int receive_take(struct verbs_sender *s)
+/* Of the receive that is due, if it is its turn. */
+static const struct verbs_cts *due(const struct verbs_sender *s)
+{
+	return s->conn.control->cts[s->next_number % VERBS_REQUESTS];
+}
+
+/* The receive that is due, whose first buffer has its credit at cts, if all have: 1; 0: not yet. */
+static int receive_take(struct verbs_sender *s, const struct verbs_cts *cts)
 {
 	unsigned slot = (unsigned)(s->next_number % VERBS_REQUESTS);
-	const struct verbs_cts *cts = s->conn.control->cts[slot];
 	struct verbs_send_credit *c = s->credit[slot];
 	int n = 1;
 
 	for (int i = 0; i < n; i++) {
-		if (!is_here(s, &cts[i]))
+		if (i > 0 && !is_here(s, &cts[i]))
 			return 0;
-		if (verbs_cts_decode(&cts[i], &c[i].to) || (i > 0 && c[i].to.n != n))
+		if (verbs_cts_decode(&cts[i], s->conn.nrails, &c[i].to) ||
+			(i > 0 && c[i].to.n != n))
 			return verbs_conn_fail(&s->conn, -EPROTO, NULL);
 		c[i].number = s->next_number;
 		c[i].slot = (uint8_t)slot;
@@ -91,13 +97,13 @@ static void grants_take(struct verbs_sender *s)
 
 int verbs_credits_pull(struct verbs_sender *s)
 {
-	int n;
+	const struct verbs_cts *cts;
+	int n = 1;
 
 	grants_take(s);
-	do
-		n = receive_take(s);
-	while (n > 0);
-	return n;
+	while (n > 0 && (cts = due(s), is_here(s, cts)))
+		n = receive_take(s, cts);
+	return n < 0 ? n : 0;
 }
 
 /* --- a request looks for credit --- */

@@ -149,14 +149,13 @@ static void imm_choose(struct verbs_sender *s, struct verbs_qp *qp, const struct
 		qp->unreported = 0;
 }
 
-/* Posts the next n bytes of part, which is the first of its queue, and ahead of them the size of
- * the message, if it has to be said. The rail may break. */
-static int chunk_post(
-	struct verbs_sender *s, struct verbs_send_rail *sr, struct verbs_part *part, size_t n)
+/* Posts on qp, of its class, the next n bytes of part, which is the first of its queue, and ahead
+ * of them the size of the message, if it has to be said. The rail may break. */
+static int chunk_post(struct verbs_sender *s, struct verbs_send_rail *sr, struct verbs_qp *qp,
+	struct verbs_part *part, size_t n)
 {
 	struct verbs_send_request *r = part->request;
 	struct verbs_rail *rail = sr->rail;
-	struct verbs_qp *qp = &rail->qp[r->cls];
 	bool whole = is_whole(r, n);
 
 	int err = whole || r->begun ? 0 : begin(s, part);
@@ -220,7 +219,7 @@ static int latency_push(struct verbs_sender *s, struct verbs_send_rail *sr)
 		uint64_t n = latency_bytes(rail, part);
 		if (!n && part->at < part->until)
 			return 0;
-		int err = chunk_post(s, sr, part, n);
+		int err = chunk_post(s, sr, &rail->qp[LINA_CLASS_LATENCY], part, n);
 		if (err || rail->state != VERBS_UP)
 			return err;
 		if (n > LITTLE_BYTES)
@@ -268,7 +267,7 @@ static int bulk_push(struct verbs_sender *s, struct verbs_send_rail *sr)
 		uint64_t n = bulk_take(sr, part);
 		if (!n && part->at < part->until)
 			return 0;
-		int err = chunk_post(s, sr, part, n);
+		int err = chunk_post(s, sr, &rail->qp[LINA_CLASS_BULK], part, n);
 		if (err || rail->state != VERBS_UP)
 			return err;
 		if (measure)
@@ -357,10 +356,11 @@ void verbs_sender_grant(struct verbs_conn *conn, uint64_t bytes)
 
 static struct verbs_send_request *request_get(struct verbs_sender *s)
 {
-	for (int i = 0; i < VERBS_REQUESTS; i++)
-		if (s->request[i].state == VERBS_SEND_FREE)
-			return &s->request[i];
-	return NULL;
+	struct verbs_send_request *r = s->request, *const end = r + VERBS_REQUESTS;
+
+	while (r < end && r->state != VERBS_SEND_FREE)
+		r++;
+	return r < end ? r : NULL;
 }
 
 int verbs_send(struct lina_conn *conn, enum lina_class cls, void *data, size_t bytes, int tag,

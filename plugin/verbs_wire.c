@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { MAGIC = 0x4c494252, VERSION = 1, PART_ALIGN_BYTES = 4096 }; /* "LIBR" */
+enum { MAGIC = 0x4c494252, VERSION = 1 }; /* "LIBR" */
 
 /* Cursors: what is put or got moves on. */
 static void put(uint8_t **at, uint64_t value, int nbytes)
@@ -206,7 +206,7 @@ static uint32_t load32(const uint32_t *at)
 	return be32toh(__atomic_load_n(at, __ATOMIC_ACQUIRE));
 }
 
-int verbs_cts_decode(const struct verbs_cts *in, struct verbs_credit *credit_p)
+int verbs_cts_decode(const struct verbs_cts *in, int nrails, struct verbs_credit *credit_p)
 {
 	uint32_t n = load32(&in->n);
 
@@ -214,24 +214,9 @@ int verbs_cts_decode(const struct verbs_cts *in, struct verbs_credit *credit_p)
 		return -EPROTO;
 	credit_p->addr = load64(&in->addr);
 	credit_p->room = load64(&in->room);
-	for (int i = 0; i < VERBS_RAILS_MAX; i++)
+	for (int i = 0; i < nrails; i++)
 		credit_p->rkey[i] = load32(&in->rkey[i]);
 	credit_p->tag = (int)load32(&in->tag);
 	credit_p->n = (int)n;
 	return 0;
-}
-
-/* --- stripes --- */
-
-void verbs_part(uint64_t bytes, int nparts, int i, uint64_t *from_p, uint64_t *until_p)
-{
-	if (nparts == 1) {
-		*from_p = 0;
-		*until_p = bytes;
-		return;
-	}
-	uint64_t stripe = bytes / (uint64_t)nparts / PART_ALIGN_BYTES * PART_ALIGN_BYTES;
-
-	*from_p = stripe * (uint64_t)i;
-	*until_p = i == nparts - 1 ? bytes : *from_p + stripe;
 }

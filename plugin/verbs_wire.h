@@ -165,8 +165,8 @@ struct verbs_credit {
 };
 
 void verbs_cts_encode(const struct verbs_credit *credit, uint64_t number, struct verbs_cts *out);
-/* The caller has seen its number. */
-int verbs_cts_decode(const struct verbs_cts *in, struct verbs_credit *credit_p);
+/* The caller has seen its number. The keys of nrails rails. */
+int verbs_cts_decode(const struct verbs_cts *in, int nrails, struct verbs_credit *credit_p);
 
 /* --- stripes --- */
 
@@ -184,6 +184,14 @@ static inline int verbs_nparts(uint64_t bytes, int nrails)
 
 /* Part i of nparts: *from_p up to *until_p, together all of it, of equal size but for what is
  * rounded to 4 KiB. */
-void verbs_part(uint64_t bytes, int nparts, int i, uint64_t *from_p, uint64_t *until_p);
+static inline void verbs_part(
+	uint64_t bytes, int nparts, int i, uint64_t *from_p, uint64_t *until_p)
+{
+	enum { ALIGN_BYTES = 4096 };
+	uint64_t stripe = nparts > 1 ? bytes / (uint64_t)nparts / ALIGN_BYTES * ALIGN_BYTES : 0;
+
+	*from_p = stripe * (uint64_t)i;
+	*until_p = i == nparts - 1 ? bytes : *from_p + stripe;
+}
 
 #endif

@@ -83,7 +83,7 @@ static void cts_run(const uint8_t *in, union output *out)
 	struct verbs_cts cts, encoded;
 
 	memcpy(&cts, in, sizeof(cts));
-	if (verbs_cts_decode(&cts, &out->credit)) {
+	if (verbs_cts_decode(&cts, VERBS_RAILS_MAX, &out->credit)) {
 		untouched_check(out);
 		return;
 	}

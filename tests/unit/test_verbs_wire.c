@@ -146,12 +146,12 @@ static void credits_arrive(void **state)
 		sent.rkey[i] = 0xdeadbe00u + (uint32_t)i;
 	verbs_cts_encode(&sent, 7, &cts);
 	assert_true(be64toh(cts.number) == 7);
-	assert_int_equal(verbs_cts_decode(&cts, &got), 0);
+	assert_int_equal(verbs_cts_decode(&cts, VERBS_RAILS_MAX, &got), 0);
 	assert_memory_equal(&sent, &got, sizeof(sent));
 	cts.n = htobe32(0);
-	assert_int_equal(verbs_cts_decode(&cts, &got), -EPROTO);
+	assert_int_equal(verbs_cts_decode(&cts, VERBS_RAILS_MAX, &got), -EPROTO);
 	cts.n = htobe32(LINA_RECVS_MAX + 1);
-	assert_int_equal(verbs_cts_decode(&cts, &got), -EPROTO);
+	assert_int_equal(verbs_cts_decode(&cts, VERBS_RAILS_MAX, &got), -EPROTO);
 }
 
 static void parts_are_the_whole(void **state)
