@@ -318,9 +318,11 @@ void lina_link_below(struct lina_link_flow *flow, uint64_t bytes)
 
 /* What asks say besides their answers. */
 struct asked {
-	unsigned fired; /* bounds */
-	bool wrong;     /* the rate is */
 	uint64_t rest_ns;
+	unsigned fired;       /* bounds */
+	bool wrong;           /* the rate is */
+	bool looked;          /* at what is below, */
+	uint64_t bytes_per_s; /* which the link carries as far as that tells */
 };
 
 /* After an ask that was answered with bytes, with the lock held. */
@@ -340,14 +342,23 @@ static inline void asked_see(struct lina_link_dir *dir, uint64_t bytes, struct a
 	lina_rate_forget(&dir->rate);
 }
 
+/* Seldom anything. */
+static __attribute__((noinline)) void more_act(struct lina_link_dir *dir, const struct asked *asked)
+{
+	if (asked->fired)
+		bounds_say(dir->link, asked->fired);
+	if (asked->wrong)
+		lina_link_rate_set(dir->link, 0);
+	else if (asked->looked)
+		rate_see(dir, asked->bytes_per_s);
+}
+
 /* Without the lock. */
-static inline void asked_act(struct lina_link *link, const struct asked *asked)
+static inline void asked_act(struct lina_link_dir *dir, const struct asked *asked)
 {
 	lina_rest_offer(asked->rest_ns);
-	if (asked->fired)
-		bounds_say(link, asked->fired);
-	if (asked->wrong)
-		lina_link_rate_set(link, 0);
+	if (asked->fired || asked->looked)
+		more_act(dir, asked);
 }
 
 uint64_t lina_link_ask(struct lina_link_flow *flow)
@@ -363,7 +374,7 @@ uint64_t lina_link_ask(struct lina_link_flow *flow)
 	tell(dir, now_ns);
 	lina_watch_link(&dir->watch, &dir->sched, now_ns);
 	pthread_mutex_unlock(&dir->lock);
-	asked_act(dir->link, &asked);
+	asked_act(dir, &asked);
 	return bytes;
 }
 
@@ -376,8 +387,10 @@ static inline void sent_see(struct lina_link_flow *flow, uint64_t bytes, uint64_
 		lina_hot_sent(&flow->hot, bytes, now_ns);
 	recount(flow);
 	tell(dir, now_ns);
-	/* Bulk wants for data or grants: what the link carries says nothing of what it could. */
-	if (bytes && flow->flow.cls == LINA_CLASS_BULK && !flow->flow.queued_bytes)
+	/* Bulk wants for data or grants: what the link carries says nothing of what it could, and a
+	 * sample that is being taken ends. */
+	if (dir->rate.since_ns && bytes && flow->flow.cls == LINA_CLASS_BULK &&
+		!flow->flow.queued_bytes)
 		lina_rate_left(&dir->rate, 0, false, now_ns);
 	lina_watch_sent(&dir->watch, &flow->flow, bytes, now_ns);
 }
@@ -402,10 +415,20 @@ static inline uint64_t take(
 	return bytes;
 }
 
+/* The same, once below_bytes were found to be below. */
+static __attribute__((noinline)) uint64_t look_and_take(struct lina_link_flow *flow,
+	uint64_t most_bytes, uint64_t below_bytes, uint64_t now_ns, struct asked *asked)
+{
+	below_see(flow, below_bytes, now_ns);
+	asked->looked = true;
+	asked->bytes_per_s = lina_rate_bytes_per_s(&flow->dir->rate);
+	return take(flow, most_bytes, now_ns, asked);
+}
+
 uint64_t lina_link_take(
 	struct lina_link_flow *flow, uint64_t bytes, uint64_t most_bytes, uint64_t below_bytes)
 {
-	uint64_t now_ns = lina_link_now_ns(), bytes_per_s = 0;
+	uint64_t now_ns = lina_link_now_ns();
 	struct lina_link_dir *dir = flow->dir;
 	struct asked asked = { .fired = 0 };
 
@@ -415,17 +438,11 @@ uint64_t lina_link_take(
 		lina_hot_post(&flow->hot, bytes, now_ns);
 	hear(dir, now_ns);
 	uint64_t taken = take(flow, most_bytes, now_ns, &asked);
-	bool again = !taken && below_bytes < flow->flow.below_bytes;
-	if (again) {
-		below_see(flow, below_bytes, now_ns);
-		bytes_per_s = lina_rate_bytes_per_s(&dir->rate);
-		taken = take(flow, most_bytes, now_ns, &asked);
-	}
+	if (!taken && below_bytes < flow->flow.below_bytes)
+		taken = look_and_take(flow, most_bytes, below_bytes, now_ns, &asked);
 	sent_see(flow, taken, now_ns);
 	pthread_mutex_unlock(&dir->lock);
-	asked_act(dir->link, &asked);
-	if (again && !asked.wrong)
-		rate_see(dir, bytes_per_s);
+	asked_act(dir, &asked);
 	return taken;
 }
 

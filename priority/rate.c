@@ -49,10 +49,6 @@ static bool is_complete(const struct lina_rate *rate, uint64_t now_ns)
 
 void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool busy, uint64_t now_ns)
 {
-	if (!busy && !rate->since_ns) { /* no sample is being taken, and none begins */
-		rate->left_bytes += bytes;
-		return;
-	}
 	if (now_ns < rate->looked_ns)
 		now_ns = rate->looked_ns;
 	bool sound = is_sound(rate, now_ns);

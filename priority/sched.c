@@ -153,7 +153,7 @@ static uint64_t link_ns(const struct lina_sched *s, uint64_t bytes)
 	return bytes * s->params.byte_ps / 1000;
 }
 
-static void latency_sent(struct lina_sched *s, uint64_t bytes, uint64_t now_ns)
+static __attribute__((noinline)) void latency_sent(struct lina_sched *s, uint64_t bytes, uint64_t now_ns)
 {
 	uint64_t bulk_ns = link_ns(s, s->below_bytes[LINA_CLASS_BULK]);
 	uint64_t below_ns = link_ns(s, s->below_bytes[LINA_CLASS_LATENCY]);
