@@ -338,10 +338,8 @@ int verbs_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64
 	return 0;
 }
 
-int verbs_mr_check(const struct lina_mr *mr, const void *data, size_t bytes)
+int verbs_mr_refuse(const struct lina_mr *mr, const void *data, size_t bytes)
 {
-	if (mr && data && tcp_mr_holds((const struct tcp_mr *)mr, data, bytes))
-		return 0;
 	if (bytes && !mr) {
 		lina_warn("transfer of %zu bytes at %p, which is not registered", bytes, data);
 		return -EINVAL;

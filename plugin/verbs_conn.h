@@ -167,8 +167,15 @@ struct verbs_mr {
 int verbs_reg(struct lina_conn *conn, void *data, size_t bytes, int type, uint64_t offset, int fd,
 	struct lina_mr **mr_p);
 int verbs_dereg(struct lina_conn *conn, struct lina_mr *mr);
+/* -EINVAL (logged), or 0: nothing is to be sent. */
+int verbs_mr_refuse(const struct lina_mr *mr, const void *data, size_t bytes);
 /* As tcp_mr_check; bytes need a registration. */
-int verbs_mr_check(const struct lina_mr *mr, const void *data, size_t bytes);
+static inline int verbs_mr_check(const struct lina_mr *mr, const void *data, size_t bytes)
+{
+	if (mr && data && tcp_mr_holds((const struct tcp_mr *)mr, data, bytes))
+		return 0;
+	return verbs_mr_refuse(mr, data, bytes);
+}
 
 /* --- queue pairs (verbs_qp.c) --- */
 

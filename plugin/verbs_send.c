@@ -56,6 +56,8 @@ void verbs_part_queue(struct verbs_sender *s, struct verbs_part *part, int rail)
 /* The rail that is number i of those that are up; any, if none is. */
 static int up_rail(const struct verbs_sender *s, unsigned i)
 {
+	if (!s->conn.nbroken && i < (unsigned)s->conn.nrails)
+		return (int)i;
 	if (s->conn.dark_ns)
 		return 0;
 	for (int k = 0;; k = k + 1 < s->conn.nrails ? k + 1 : 0)

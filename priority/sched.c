@@ -153,7 +153,8 @@ static uint64_t link_ns(const struct lina_sched *s, uint64_t bytes)
 	return bytes * s->params.byte_ps / 1000;
 }
 
-static __attribute__((noinline)) void latency_sent(struct lina_sched *s, uint64_t bytes, uint64_t now_ns)
+static __attribute__((noinline)) void latency_sent(
+	struct lina_sched *s, uint64_t bytes, uint64_t now_ns)
 {
 	uint64_t bulk_ns = link_ns(s, s->below_bytes[LINA_CLASS_BULK]);
 	uint64_t below_ns = link_ns(s, s->below_bytes[LINA_CLASS_LATENCY]);
@@ -265,8 +266,8 @@ bool lina_sched_relaxed(const struct lina_sched *sched, uint64_t now_ns)
 	return !sched->latency_queued_bytes && now_ns >= alone_ns + sched->params.relax_ns;
 }
 
-/* The same while latency work is pending, or was when it was last asked. Kept apart: what is not
- * held pays nothing for it. */
+/* How much bulk may go while latency work is pending, or was when it was last asked, where less
+ * than least_bytes is of no use. Kept apart: what is not held pays nothing for it. */
 static __attribute__((noinline)) uint64_t held_allowed(
 	const struct lina_flow *flow, uint64_t chunk_bytes, uint64_t least_bytes, uint64_t now_ns)
 {
@@ -289,16 +290,6 @@ static __attribute__((noinline)) uint64_t held_allowed(
 	return chunk_bytes;
 }
 
-/* How much bulk may go as far as latency work is concerned, where less than least_bytes is of no
- * use. */
-static inline uint64_t allowed(
-	const struct lina_flow *flow, uint64_t chunk_bytes, uint64_t least_bytes, uint64_t now_ns)
-{
-	if (!flow->sched->held && !is_pending(flow->sched, now_ns))
-		return chunk_bytes;
-	return held_allowed(flow, chunk_bytes, least_bytes, now_ns);
-}
-
 /* Of a flow with something queued. */
 static uint64_t window_room(
 	const struct lina_flow *flow, uint64_t window_bytes, uint64_t chunk_bytes)
@@ -318,12 +309,14 @@ static inline uint64_t ask(struct lina_flow *flow, uint64_t now_ns)
 		return flow->queued_bytes;
 	s->counts.asks++;
 	uint64_t chunk = s->params.chunk_bytes, window = s->params.window_bytes;
-	if (lina_sched_relaxed(s, now_ns)) {
+	bool relaxed = lina_sched_relaxed(s, now_ns);
+	if (relaxed) {
 		chunk = max_u64(chunk, s->params.relaxed_chunk_bytes);
 		window = max_u64(window, s->params.relaxed_window_bytes);
 	}
-	uint64_t least = min_u64(flow->queued_bytes, (chunk + 1) / 2);
-	uint64_t bytes = allowed(flow, chunk, least, now_ns);
+	uint64_t least = min_u64(flow->queued_bytes, (chunk + 1) / 2), bytes = chunk;
+	if (s->held || (!relaxed && is_pending(s, now_ns)))
+		bytes = held_allowed(flow, chunk, least, now_ns);
 	if (bytes < least)
 		return 0;
 	uint64_t room = window_room(flow, window, chunk);
