@@ -165,12 +165,14 @@ static int chunk_post(struct verbs_sender *s, struct verbs_send_rail *sr, struct
 		return err;
 	if (qp->cls == LINA_CLASS_BULK)
 		bulk_count(sr, n);
-	struct verbs_write w = { .piece = { part, part->at, (uint32_t)n },
+	struct verbs_write w = {
+		.piece = { .part = part, .offset = part->at, .bytes = (uint32_t)n },
 		.signal = true,
 		.from = r->data + part->at,
 		.to = r->credit.to.addr + part->at,
 		.lkey = n ? r->mr->mr[part->rail]->lkey : 0,
-		.rkey = r->credit.to.rkey[part->rail] };
+		.rkey = r->credit.to.rkey[part->rail]
+	};
 	part->at += n;
 	part->ended = part->at == part->until;
 	if (part->ended)
