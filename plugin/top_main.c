@@ -102,6 +102,25 @@ static void remember(struct screen *s, const struct seen *seen, int n, double at
 	s->last_s = at_s;
 }
 
+/* What goes elsewhere is read later, and a terminal that knows no escape sequences shows them. */
+static bool can_be_cleared(void)
+{
+	const char *kind = getenv("TERM");
+
+	return kind && *kind && strcmp(kind, "dumb") != 0 && isatty(STDOUT_FILENO);
+}
+
+/* Of what was shown before. */
+static void separate(const struct screen *s)
+{
+	if (s->options->json || s->options->once)
+		return;
+	if (can_be_cleared())
+		(void)fputs("\033[H\033[2J", stdout);
+	else if (s->nlast)
+		(void)fputs("\n", stdout);
+}
+
 /* Shows all there is; returns how many processes that were, or -errno. */
 static int frame(struct screen *s)
 {
@@ -116,8 +135,7 @@ static int frame(struct screen *s)
 	for (int i = 0; i < nfound; i++)
 		if (is_chosen(o, &s->found[i]) && look(&s->found[i], &seen[n]))
 			n++;
-	if (!o->json && !o->once && isatty(STDOUT_FILENO))
-		(void)fputs("\033[H\033[2J", stdout);
+	separate(s);
 	(void)fputs(o->json && n ? "[" : "", stdout);
 	for (int i = 0; i < n; i++)
 		show(s, &seen[i], at_s, i == 0);

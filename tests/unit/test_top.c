@@ -1,6 +1,7 @@
 /* lina-top: what it shows of a process, and what it says when there is none. */
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -196,44 +197,135 @@ static void says_what_to_do_where_nothing_runs(void **state)
 	assert_int_equal(lina_top("--interval=nought", text, sizeof(text)) != 0, 1);
 }
 
-static void shows_a_process_that_runs(void **state)
+/* A process that has counters until it is ended. */
+struct job {
+	pid_t pid;
+	int until;
+};
+
+static void job_run(int ready, int until)
 {
-	char text[8192], options[64];
-	int until[2];
+	struct lina_stats *s;
 	char byte;
 
-	(void)state;
+	if (lina_stats_open(directory, &s))
+		_exit(1);
+	(void)lina_stats_row(s, lina_stats_link(s, "ib7", LINA_DIR_RECV), LINA_CLASS_BULK, "node9");
+	(void)!write(ready, "", 1);
+	(void)!read(until, &byte, 1);
+	lina_stats_close(s);
+	_exit(0);
+}
+
+static struct job job_start(void)
+{
+	int until[2], ready[2];
+	char byte;
+
 	assert_int_equal(pipe(until), 0);
-	int ready[2];
 	assert_int_equal(pipe(ready), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
-		struct lina_stats *s;
-		if (lina_stats_open(directory, &s))
-			_exit(1);
-		(void)lina_stats_row(
-			s, lina_stats_link(s, "ib7", LINA_DIR_RECV), LINA_CLASS_BULK, "node9");
 		(void)close(until[1]);
-		(void)!write(ready[1], "", 1);
-		(void)!read(until[0], &byte, 1);
-		lina_stats_close(s);
-		_exit(0);
+		job_run(ready[1], until[0]);
 	}
 	assert_int_equal(read(ready[0], &byte, 1), 1);
-	assert_int_equal(lina_top("--once", text, sizeof(text)), 0);
-	assert_non_null(strstr(text, "ib7"));
-	assert_non_null(strstr(text, "node9"));
-	(void)snprintf(options, sizeof(options), "--once --json --pid=%d", (int)pid);
-	assert_int_equal(lina_top(options, text, sizeof(text)), 0);
-	json_t *all = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	assert_int_equal(json_array_size(all), 1);
-	assert_true(number_of(json_array_get(all, 0), "pid") == (double)pid);
-	json_decref(all);
-	(void)close(until[1]);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	(void)close(until[0]);
 	(void)close(ready[0]);
 	(void)close(ready[1]);
+	return (struct job){ .pid = pid, .until = until[1] };
+}
+
+static void job_end(const struct job *job)
+{
+	(void)close(job->until);
+	assert_int_equal(waitpid(job->pid, NULL, 0), job->pid);
+}
+
+static void shows_a_process_that_runs(void **state)
+{
+	char text[8192], options[64];
+
+	(void)state;
+	struct job job = job_start();
+	assert_int_equal(lina_top("--once", text, sizeof(text)), 0);
+	assert_non_null(strstr(text, "ib7"));
+	assert_non_null(strstr(text, "node9"));
+	(void)snprintf(options, sizeof(options), "--once --json --pid=%d", (int)job.pid);
+	assert_int_equal(lina_top(options, text, sizeof(text)), 0);
+	json_t *all = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	assert_int_equal(json_array_size(all), 1);
+	assert_true(number_of(json_array_get(all, 0), "pid") == (double)job.pid);
+	json_decref(all);
+	job_end(&job);
+}
+
+/* --- on a terminal --- */
+
+/* It runs on a terminal of this kind; NULL: of none that is named. */
+static pid_t terminal_start(const char *kind, int *master_p)
+{
+	char where[sizeof(directory) + 16];
+	int master = posix_openpt(O_RDWR | O_NOCTTY);
+
+	assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	(void)snprintf(where, sizeof(where), "--directory=%s", directory);
+	const char *slave = ptsname(master);
+	pid_t pid = fork();
+	if (pid == 0) {
+		int fd = open(slave, O_RDWR | O_NOCTTY);
+		if (kind ? setenv("TERM", kind, 1) : unsetenv("TERM"))
+			_exit(1);
+		(void)dup2(fd, STDOUT_FILENO);
+		(void)execl(LINA_TOP, LINA_TOP, "--interval=0.05", where, (char *)NULL);
+		_exit(1);
+	}
+	*master_p = master;
+	return pid;
+}
+
+static int times(const char *text, const char *word)
+{
+	int n = 0;
+
+	for (; (text = strstr(text, word)); text++)
+		n++;
+	return n;
+}
+
+/* What the terminal gets until the second look is there. */
+static void terminal_gets(const char *kind, char *text, size_t bytes)
+{
+	size_t got = 0;
+	int master;
+	pid_t pid = terminal_start(kind, &master);
+
+	text[0] = '\0';
+	while (times(text, "node9") < 2 && got + 1 < bytes) {
+		ssize_t n = read(master, text + got, bytes - 1 - got);
+		assert_true(n > 0);
+		got += (size_t)n;
+		text[got] = '\0';
+	}
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	(void)close(master);
+}
+
+static void only_a_terminal_that_can_is_cleared(void **state)
+{
+	static const char *const cannot[] = { NULL, "", "dumb" };
+	char text[8192];
+
+	(void)state;
+	struct job job = job_start();
+	terminal_gets("xterm", text, sizeof(text));
+	assert_int_equal(times(text, "\033[2J"), 2);
+	for (size_t i = 0; i < sizeof(cannot) / sizeof(*cannot); i++) {
+		terminal_gets(cannot[i], text, sizeof(text));
+		assert_null(strchr(text, '\033'));
+	}
+	job_end(&job);
 }
 
 int main(void)
@@ -246,6 +338,7 @@ int main(void)
 			what_moved_most_comes_first, stats_make, stats_drop),
 		cmocka_unit_test(says_what_to_do_where_nothing_runs),
 		cmocka_unit_test(shows_a_process_that_runs),
+		cmocka_unit_test(only_a_terminal_that_can_is_cleared),
 	};
 
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
