@@ -110,8 +110,8 @@ static void setup_begin(struct setup *s, enum setup_state state)
 /* Gives back what it has; it may begin again. */
 static void setup_drop(struct setup *s)
 {
-	if (s->state != SETUP_MEET)
-		lina_sock_close(s->end.fd[0]);
+	for (int i = 0; s->state != SETUP_MEET && i < s->end.nlanes; i++)
+		lina_sock_close(s->end.fd[i]);
 	if (s->conn)
 		verbs_conn_close(s->conn);
 	s->conn = NULL;

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "fake/fabric.h"
 #include "net/cases.h"
+#include "net/evil.h"
 #include "priority/class.h"
 
 enum { BYTES = 300000, MOST_CALLS = 400, MESSAGES = 40 };
@@ -286,6 +288,31 @@ static void queue_pairs_are_used_to_the_last(void **state)
 	assert_true(fabric_nothing_live());
 }
 
+/* A peer that comes with more sockets than such a connection has, and says no more. */
+static void sockets_of_a_set_up_that_ends_are_closed(void **state)
+{
+	struct fabric_settings settings = fabric_defaults();
+	uint8_t handle[LINA_HANDLE_BYTES];
+	struct lina_listener *listener;
+	struct lina_conn *conn;
+	struct lina_net *net;
+	int fds = fds_open(), lane[2];
+
+	(void)state;
+	fabric_start(&settings);
+	MUST(net_open(SETTINGS, &net));
+	MUST(lina_net_listen(net, 0, handle, &listener));
+	for (int i = 0; i < 2; i++) {
+		lane[i] = evil_dial(handle);
+		evil_hello(lane[i], handle, 1, i, 2);
+	}
+	assert_int_equal(accept_within(listener, 100, &conn), -EAGAIN);
+	MUST(lina_net_close(net));
+	for (int i = 0; i < 2; i++)
+		(void)close(lane[i]);
+	assert_int_equal(fds_open(), fds);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +323,7 @@ int main(void)
 		cmocka_unit_test(small_devices_are_used),
 		cmocka_unit_test(limits_are_said_with_their_figures),
 		cmocka_unit_test(queue_pairs_are_used_to_the_last),
+		cmocka_unit_test(sockets_of_a_set_up_that_ends_are_closed),
 	};
 
 	return cmocka_run_group_tests_name("verbs_calls", tests, NULL, NULL);
