@@ -342,6 +342,33 @@ static int device_of(struct made *m, hwloc_obj_t obj)
 	return -1;
 }
 
+static void nvlink_join(struct made *m, int a, int b, double mbytes)
+{
+	lina_topo_join(m->b, a, b,
+		(struct lina_topo_wire){ LINA_LINK_NVLINK, mbytes * 1e6, LINA_HW_NVLINK_NS });
+}
+
+/* The row of one device: a cable to each other one after it, and one into the fabric, whose
+ * switches are each an object of the matrix. */
+static void nvlink_row_add(struct made *m, const struct hwloc_distances_s *matrix, unsigned i)
+{
+	const hwloc_uint64_t *mbytes = &matrix->values[(size_t)i * matrix->nbobjs];
+	double switched = 0;
+	int a = device_of(m, matrix->objs[i]);
+
+	if (a < 0 || a == m->fabric)
+		return;
+	for (unsigned j = 0; j < matrix->nbobjs; j++) {
+		int b = mbytes[j] ? device_of(m, matrix->objs[j]) : -1;
+		if (b >= 0 && b == m->fabric)
+			switched += (double)mbytes[j];
+		else if (b >= 0 && b != a && j > i)
+			nvlink_join(m, a, b, (double)mbytes[j]);
+	}
+	if (switched > 0)
+		nvlink_join(m, a, m->fabric, switched);
+}
+
 /* hwloc's matrix is in MB/s, in each direction. */
 static void nvlinks_add(struct made *m, hwloc_topology_t hwloc)
 {
@@ -351,14 +378,7 @@ static void nvlinks_add(struct made *m, hwloc_topology_t hwloc)
 	if (hwloc_distances_get_by_name(hwloc, "NVLinkBandwidth", &n, &matrix, 0) || n == 0)
 		return;
 	for (unsigned i = 0; i < matrix->nbobjs; i++)
-		for (unsigned j = i + 1; j < matrix->nbobjs; j++) {
-			hwloc_uint64_t mbytes = matrix->values[i * matrix->nbobjs + j];
-			int a = device_of(m, matrix->objs[i]), b = device_of(m, matrix->objs[j]);
-			if (mbytes && a >= 0 && b >= 0 && a != b)
-				lina_topo_join(m->b, a, b,
-					(struct lina_topo_wire){ LINA_LINK_NVLINK,
-						(double)mbytes * 1e6, LINA_HW_NVLINK_NS });
-		}
+		nvlink_row_add(m, matrix, i);
 	hwloc_distances_release(hwloc, matrix);
 }
 
