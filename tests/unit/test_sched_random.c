@@ -66,8 +66,31 @@ static uint64_t random_near(uint64_t value)
 	}
 }
 
+/* The ends of what is allowed: 1 ns to 1 hour, 400 Gbit/s to 1 Mbit/s, 1 byte to 1 GiB. */
+static struct lina_sched_params random_ends(void)
+{
+	static const uint64_t times_ns[] = { 1, 1000000, 100000000, UINT64_C(3600000000000) };
+	static const uint64_t chunks[] = { 1, 4096, 8192, 1 << 20, 1 << 30 };
+	static const uint32_t rates_ps[] = { 0, 1, 16, 20, 8000, 80000, 8000000 };
+	struct lina_sched_params p = {
+		.hold_max_ns = times_ns[random_below(4)],
+		.linger_ns = random_below(2) ? times_ns[random_below(4)] : 0,
+		.chunk_bytes = chunks[random_below(5)],
+		.share_percent = (uint32_t)random_near(100) % 101,
+		.byte_ps = rates_ps[random_below(7)],
+	};
+
+	p.window_bytes = random_near(p.chunk_bytes * random_below(8));
+	p.relax_ns = times_ns[random_below(4)];
+	p.relaxed_chunk_bytes = random_near(2 * p.chunk_bytes);
+	p.relaxed_window_bytes = random_near(UINT32_MAX);
+	return p;
+}
+
 static struct lina_sched_params random_params(void)
 {
+	if (random_below(6) == 0)
+		return random_ends();
 	struct lina_sched_params p = {
 		.hold_max_ns = 1 + random_below(random_below(2) ? 20 : 2000),
 		.linger_ns = random_below(3) ? random_below(100) : 0,
@@ -246,7 +269,7 @@ static uint64_t run(void)
 	uint64_t nsteps = 0;
 
 	r.params = random_params();
-	r.now_ns = random_below(3) ? random_below(10000) : 0;
+	r.now_ns = random_below(3) ? random_below(10000) : random_below(2) << 63;
 	r.latency_in_8 = random_below(3) ? random_below(7) : 0;
 	r.nflows[LINA_CLASS_LATENCY] = 1 + (int)random_below(2);
 	r.nflows[LINA_CLASS_BULK] = 1 + (int)random_below(4);
