@@ -50,6 +50,7 @@ static size_t place(uint16_t at, size_t bytes)
 static void spoil(
 	struct lina_stats_header *segment, size_t *bytes, const uint8_t *data, size_t size)
 {
+	const size_t whole = *bytes; /* however much shorter it is to be */
 	struct script s = { data, size };
 
 	while (s.left) {
@@ -60,9 +61,9 @@ static void spoil(
 			*bytes -= n < *bytes ? n : *bytes;
 			continue;
 		}
-		size_t to = place((uint16_t)at, *bytes), got;
+		size_t to = place((uint16_t)at, whole), got;
 		const uint8_t *part = script_bytes(&s, n, &got);
-		if (to + got <= *bytes)
+		if (to + got <= whole)
 			memcpy((uint8_t *)segment + to, part, got);
 	}
 }
