@@ -2,13 +2,14 @@
  * The user's rules for the class of a request (LINA_CLASSES): read from text, and looked up. Pure.
  *
  * The text is a list of KEY=CLASS, separated by commas. CLASS is the name of a class. KEY is one of
- *   the name of an operation   requests of that operation
- *   comm:PATTERN               requests of a communicator with such a name; * stands for any
- *                              characters, ? for one
- *   traffic:N                  requests of a communicator made with that traffic class
- * (ncclConfig_t) all                        every request The first rule that fits decides,
- * whatever its kind: who writes the order decides what goes before what. A rule fits only what is
- * known: an unnamed request fits no operation, a communicator without a name no pattern.
+ *   - the name of an operation: requests of that operation;
+ *   - comm:PATTERN: requests of a communicator with such a name; * stands for any characters, ? for
+ *     one;
+ *   - traffic:N: requests of a communicator made with that traffic class (ncclConfig_t);
+ *   - all: every request.
+ * The first rule that fits decides, whatever its kind: who writes the order decides what goes
+ * before what. A rule fits only what is known: an unnamed request fits no operation, a communicator
+ * without a name no pattern.
  */
 #ifndef LINA_PRIORITY_CLASS_RULES_H
 #define LINA_PRIORITY_CLASS_RULES_H
