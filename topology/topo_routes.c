@@ -23,17 +23,25 @@ static double weight_ns(const struct lina_link *link)
 	return link->latency_ns + probe_bytes * 1e9 / link->bytes_per_s;
 }
 
+/* A way from a vertex that hands on to the end at hand, as long as it was when it was found. */
+struct way {
+	double ns;
+	int vertex;
+};
+
 /* What the search of one node needs; by number in the node. */
 struct search {
 	const struct lina_topo *t;
 	int node, nlocal;
 	int *vertex; /* [nlocal] */
 	int *first,
-		*link;  /* links that lead to local vertex v: link[first[v]] up to first[v + 1] */
-	int *via, nvia; /* those that hand on */
-	double *dist;   /* [nlocal], to the end at hand */
-	bool *done;     /* [nlocal] */
-	int *next;      /* [nlocal] */
+		*link; /* links that lead to local vertex v: link[first[v]] up to first[v + 1] */
+	double *dist;  /* [nlocal], to the end at hand */
+	bool *done;    /* [nlocal] */
+	int *next;     /* [nlocal] */
+	/* A heap, the shortest first; a link finds one way at most. */
+	struct way *way;
+	int nways;
 };
 
 static void search_close(struct search *s)
@@ -41,7 +49,7 @@ static void search_close(struct search *s)
 	free(s->vertex);
 	free(s->first);
 	free(s->link);
-	free(s->via);
+	free(s->way);
 	free(s->dist);
 	free(s->done);
 }
@@ -122,10 +130,10 @@ static int search_open(
 	s->vertex = malloc(((size_t)n + 1) * sizeof(*s->vertex));
 	s->first = malloc(((size_t)n + 1) * sizeof(*s->first));
 	s->link = malloc(((size_t)nlinks + 1) * sizeof(*s->link));
-	s->via = malloc(((size_t)n + 1) * sizeof(*s->via));
+	s->way = malloc(((size_t)nlinks + 1) * sizeof(*s->way));
 	s->dist = malloc(((size_t)n + 1) * sizeof(*s->dist));
 	s->done = malloc((size_t)n + 1);
-	if (!s->vertex || !s->first || !s->link || !s->via || !s->dist || !s->done) {
+	if (!s->vertex || !s->first || !s->link || !s->way || !s->dist || !s->done) {
 		search_close(s);
 		return -ENOMEM;
 	}
@@ -136,11 +144,45 @@ static int search_open(
 		s->first[i] = nlinks;
 		for (int k = b->link_first[v]; k < b->link_first[v + 1]; k++)
 			s->link[nlinks++] = b->link[k];
-		if (!is_end(t, v))
-			s->via[s->nvia++] = i;
 	}
 	s->first[n] = nlinks;
 	return 0;
+}
+
+/* Of ways that are equally long that of the lower number, for routes that do not depend on how they
+ * are found. */
+static bool is_before(struct way a, struct way b)
+{
+	if (a.ns < b.ns)
+		return true;
+	return !(a.ns > b.ns) && a.vertex < b.vertex;
+}
+
+static void way_push(struct search *s, struct way way)
+{
+	int at = s->nways++;
+
+	for (; at > 0 && is_before(way, s->way[(at - 1) / 2]); at = (at - 1) / 2)
+		s->way[at] = s->way[(at - 1) / 2];
+	s->way[at] = way;
+}
+
+/* The vertex of the shortest way; -1: there are no more. */
+static int way_pop(struct search *s)
+{
+	if (s->nways == 0)
+		return -1;
+	int vertex = s->way[0].vertex, at = 0;
+	struct way last = s->way[--s->nways];
+	for (int child = 1; child < s->nways; child = 2 * at + 1) {
+		child += child + 1 < s->nways && is_before(s->way[child + 1], s->way[child]);
+		if (!is_before(s->way[child], last))
+			break;
+		s->way[at] = s->way[child];
+		at = child;
+	}
+	s->way[at] = last;
+	return vertex;
 }
 
 /* Offers the way through local vertex v to all that have a link to it. */
@@ -153,6 +195,8 @@ static void offer(struct search *s, const int *local, int v)
 			continue;
 		s->dist[from] = d;
 		s->next[from] = s->link[k];
+		if (!is_end(s->t, s->vertex[from]))
+			way_push(s, (struct way){ d, from });
 	}
 }
 
@@ -165,18 +209,14 @@ static void search_run(struct search *s, const int *local, int end)
 		s->done[i] = false;
 	}
 	s->dist[end] = 0;
+	s->nways = 0;
 	offer(s, local, end);
 	s->next[end] = -1;
-	for (;;) {
-		int best = -1;
-		for (int i = 0; i < s->nvia; i++)
-			if (!s->done[s->via[i]] && s->dist[s->via[i]] < INFINITY &&
-				(best < 0 || s->dist[s->via[i]] < s->dist[best]))
-				best = s->via[i];
-		if (best < 0)
-			return;
-		s->done[best] = true;
-		offer(s, local, best);
+	for (int v = way_pop(s); v >= 0; v = way_pop(s)) {
+		if (s->done[v]) /* a shorter way was found later */
+			continue;
+		s->done[v] = true;
+		offer(s, local, v);
 	}
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -100,6 +101,34 @@ static void test_parts_of_gpus(void **state)
 	assert_int_equal(t->ndevices, PARTS);
 	for (int i = 0; i < PARTS; i++)
 		assert_string_equal(t->vertex[i].name, "0000:06:00.0");
+	lina_topo_destroy(t);
+}
+
+static double cpu_s(void)
+{
+	return (double)clock() / CLOCKS_PER_SEC;
+}
+
+/* As many as a text may have are no reason to wait: to look at each switch for each way of each
+ * device took half a minute. */
+static void test_many_switches(void **state)
+{
+	enum { DEVICES = 1000, SWITCHES = 4000 };
+	static char text[20 * (DEVICES + SWITCHES) + 100];
+	size_t n = (size_t)snprintf(text, sizeof(text), "<system><cpu><pci busid=\"a\">");
+	double from_s = cpu_s();
+	struct lina_topo *t;
+
+	(void)state;
+	for (int i = 0; i < DEVICES; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "<gpu/>");
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "</pci>");
+	for (int i = 0; i < SWITCHES; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "<pci busid=\"b\"/>");
+	(void)snprintf(text + n, sizeof(text) - n, "</cpu></system>");
+	t = topo_of(text);
+	assert_int_equal(t->ndevices, DEVICES);
+	assert_true(cpu_s() - from_s < 10);
 	lina_topo_destroy(t);
 }
 
@@ -200,6 +229,7 @@ int main(void)
 		cmocka_unit_test(test_nvlinks),
 		cmocka_unit_test(test_c2c),
 		cmocka_unit_test(test_parts_of_gpus),
+		cmocka_unit_test(test_many_switches),
 		cmocka_unit_test(test_hosts_and_nics),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_bounds),
