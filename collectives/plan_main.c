@@ -1,7 +1,9 @@
 /* lina-plan: the planner's command line. What the subcommands do is in a file of each. */
 #include "collectives/plan_main.h"
 
+#include <argp.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +40,18 @@ static void print_help(FILE *out)
 		out);
 	for (int i = 0; i < NCOMMANDS; i++)
 		(void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
-	(void)fputs("\n'lina-plan COMMAND --help' says more of a command.\n", out);
+	(void)fputs(
+		"\n'lina-plan COMMAND --help' says more of a command, 'lina-plan --version' which\n"
+		"release this is.\n",
+		out);
+}
+
+/* For argp, which is in the C library and looks for it. */
+__attribute__((visibility("default"))) const char *argp_program_version = "lina-plan " LINA_VERSION;
+
+static bool is_asked_for_version(const char *arg)
+{
+	return strcmp(arg, "--version") == 0 || strcmp(arg, "-V") == 0;
 }
 
 /* A report that nobody got is no success. */
@@ -57,6 +70,10 @@ int main(int argc, char **argv)
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
 		print_help(argc < 2 ? stderr : stdout);
 		return argc < 2 ? 64 : finish(EXIT_SUCCESS);
+	}
+	if (is_asked_for_version(argv[1])) {
+		(void)puts(argp_program_version);
+		return finish(EXIT_SUCCESS);
 	}
 	for (int i = 0; i < NCOMMANDS; i++)
 		if (strcmp(argv[1], commands[i].name) == 0) {

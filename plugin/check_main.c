@@ -18,6 +18,10 @@ enum {
 	EXIT_WARN = 1, /* the exit status: 0 all is well, 1 warnings, 2 failures, 64 usage */
 	EXIT_FAIL = 2
 };
+/* For argp, which is in the C library and looks for it. */
+__attribute__((visibility("default"))) const char *argp_program_version =
+	"lina-check " LINA_VERSION;
+
 enum option_key { KEY_NCCL = 0x100, KEY_NO_TEST };
 
 struct options {

@@ -10,6 +10,9 @@
 
 enum { ROWS_DEFAULT = 30 };
 
+/* For argp, which is in the C library and looks for it. */
+__attribute__((visibility("default"))) const char *argp_program_version = "lina-top " LINA_VERSION;
+
 struct options {
 	bool once, json;
 	int pid; /* 0: all */

@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 if [ -n "$program" ]; then
 	"$program" --help | grep -oE -- '--[a-z][a-z-]+' | sort -u | grep -vxE -- '--(help|usage|version)' >"$work/help"
-	grep -oE -- '(Fl|,) -[a-z][a-z-]+' "$page" | sed 's/.* -/--/' | sort -u >"$work/page"
+	grep -oE -- '(Fl|,) -[a-z][a-z-]+' "$page" | sed 's/.* -/--/' | sort -u | grep -vx -- --version >"$work/page"
 	diff -u --label "$program --help" --label "$page" "$work/help" "$work/page"
 fi
 if ! command -v mandoc >/dev/null; then
