@@ -168,21 +168,6 @@ static void at_create(struct test *test)
 
 /* ---- experts on their way -------------------------------------------------------------------- */
 
-/* Expert e on device e + turn, or all on every device. */
-static struct lina_plan *plan_for(const struct test *test, int turn, bool all)
-{
-	struct lina_plan_shape shape = { 1, EXPERTS, test->job.nranks, 1, EXPERTS };
-	struct lina_plan *plan;
-
-	LINA(lina_plan_create(&shape, &plan));
-	for (int d = 0; d < shape.ndevices; d++)
-		for (int e = 0; e < EXPERTS; e++)
-			if (all || (e + turn) % shape.ndevices == d)
-				lina_plan_experts(plan, 0)[d * EXPERTS + e] = e;
-	lina_plan_share_evenly(plan, 0);
-	return plan;
-}
-
 struct experts {
 	struct lina_plan *owners, *moved, *placed;
 	void *at[EXPERTS];
@@ -193,9 +178,9 @@ static void experts_open(struct experts *e, struct absent *x)
 {
 	struct lina_sparse_settings settings;
 
-	e->owners = plan_for(x->test, 0, false);
-	e->moved = plan_for(x->test, 1, false);
-	e->placed = plan_for(x->test, 0, true);
+	e->owners = check_turned(x->test->job.nranks, EXPERTS, 0, false);
+	e->moved = check_turned(x->test->job.nranks, EXPERTS, 1, false);
+	e->placed = check_turned(x->test->job.nranks, EXPERTS, 0, true);
 	for (int i = 0; i < EXPERTS; i++) {
 		CUDA(cudaMalloc(&e->at[i], ELEMENTS * sizeof(float)));
 		memset(e->at[i], 0, ELEMENTS * sizeof(float));

@@ -33,6 +33,20 @@ struct lina_plan *check_plan(int ndevices, uint64_t seed)
 	return case_plan(&seed, &shape);
 }
 
+struct lina_plan *check_turned(int ndevices, int nexperts, int turn, bool all)
+{
+	struct lina_plan_shape shape = { 1, nexperts, ndevices, 1, nexperts };
+	struct lina_plan *plan;
+
+	LINA(lina_plan_create(&shape, &plan));
+	for (int d = 0; d < ndevices; d++)
+		for (int e = 0; e < nexperts; e++)
+			if (all || (e + turn) % ndevices == d)
+				lina_plan_experts(plan, 0)[d * nexperts + e] = e;
+	lina_plan_share_evenly(plan, 0);
+	return plan;
+}
+
 const struct routed_shape check_shape = { .hidden = 64,
 	.n = CHECK_TOKENS,
 	.type = ncclFloat32,

@@ -26,6 +26,10 @@ struct lina_a2a_settings check_settings(
 struct lina_plan *check_plan(int ndevices, uint64_t seed);
 extern const struct routed_shape check_shape;
 
+/* One layer of as many slots as experts on each device: expert e lies on device e + turn, or all
+ * lie on every device. */
+struct lina_plan *check_turned(int ndevices, int nexperts, int turn, bool all);
+
 /* Fails unless err is the wanted one and lina_last_error() says this. */
 void need_error(const char *what, int err, int wanted, const char *says);
 

@@ -58,21 +58,6 @@ void run_killed(struct test *test)
 
 /* ---- experts on their way -------------------------------------------------------------------- */
 
-/* Experts on the devices in turns, or all on every device. */
-static struct lina_plan *plan_for(const struct test *test, int turn, bool all)
-{
-	struct lina_plan_shape shape = { 1, EXPERTS, test->job.nranks, 1, EXPERTS };
-	struct lina_plan *plan;
-
-	LINA(lina_plan_create(&shape, &plan));
-	for (int d = 0; d < shape.ndevices; d++)
-		for (int e = 0; e < EXPERTS; e++)
-			if (all || (e + turn) % shape.ndevices == d)
-				lina_plan_experts(plan, 0)[d * EXPERTS + e] = e;
-	lina_plan_share_evenly(plan, 0);
-	return plan;
-}
-
 struct killed {
 	struct lina_plan *owners, *moved, *placed;
 	void *expert[EXPERTS];
@@ -104,9 +89,9 @@ static void killed_open(struct killed *k, struct test *test)
 {
 	struct lina_sparse_settings settings;
 
-	k->owners = plan_for(test, 0, false);
-	k->moved = plan_for(test, 1, false);
-	k->placed = plan_for(test, 0, true);
+	k->owners = check_turned(test->job.nranks, EXPERTS, 0, false);
+	k->moved = check_turned(test->job.nranks, EXPERTS, 1, false);
+	k->placed = check_turned(test->job.nranks, EXPERTS, 0, true);
 	for (int e = 0; e < EXPERTS; e++) {
 		CUDA(cudaMalloc(&k->expert[e], ELEMENTS * sizeof(float)));
 		memset(k->expert[e], 0, ELEMENTS * sizeof(float));

@@ -85,3 +85,21 @@ struct lina_plan_score score_of(const struct lina_place *place, const struct lin
 	must(lina_plan_score(plan, &place->score, NULL, &score), "score");
 	return score;
 }
+
+double least_of_others(const struct lina_place *place)
+{
+	const struct lina_proportional_settings proportional = lina_proportional_settings_default();
+	const struct lina_hecate_settings hecate = lina_hecate_settings_default();
+	struct lina_plan *plan[4];
+	double least = INFINITY;
+
+	must(lina_place_uniform(place, &plan[0]), "uniform");
+	must(lina_place_eplb(place, &plan[1]), "eplb");
+	must(lina_place_proportional(place, &proportional, &plan[2]), "proportional");
+	must(lina_place_hecate(place, &hecate, &plan[3]), "hecate");
+	for (int i = 0; i < 4; i++) {
+		least = fmin(least, score_of(place, plan[i]).total_ns);
+		lina_plan_destroy(plan[i]);
+	}
+	return least;
+}

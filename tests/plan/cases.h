@@ -32,4 +32,7 @@ void case_close(struct lina_place *place);
 /* The score of a plan; a plan that is not right, or cannot be scored, ends the program. */
 struct lina_plan_score score_of(const struct lina_place *place, const struct lina_plan *plan);
 
+/* The least total time of those by the methods other than best. */
+double least_of_others(const struct lina_place *place);
+
 #endif

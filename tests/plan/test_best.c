@@ -85,24 +85,6 @@ static void search_finds_the_best_of_all(void **state)
 
 /* --- against other methods --- */
 
-static double others_least(const struct lina_place *place)
-{
-	const struct lina_proportional_settings proportional = lina_proportional_settings_default();
-	const struct lina_hecate_settings hecate = lina_hecate_settings_default();
-	struct lina_plan *plan[4];
-	double least = INFINITY;
-
-	assert_int_equal(lina_place_uniform(place, &plan[0]), 0);
-	assert_int_equal(lina_place_eplb(place, &plan[1]), 0);
-	assert_int_equal(lina_place_proportional(place, &proportional, &plan[2]), 0);
-	assert_int_equal(lina_place_hecate(place, &hecate, &plan[3]), 0);
-	for (int i = 0; i < 4; i++) {
-		least = fmin(least, score_of(place, plan[i]).total_ns);
-		lina_plan_destroy(plan[i]);
-	}
-	return least;
-}
-
 static struct lina_transitions *transitions_random(struct random_source *r, int npairs, int n)
 {
 	struct lina_transitions *t;
@@ -132,7 +114,7 @@ static void never_worse_than_another_method(void **state)
 		place.score.transitions = transitions;
 		plan = best_of(&place, 300);
 		found = score_of(&place, plan).total_ns;
-		assert_true(found <= others_least(&place) * (1 + 1e-9));
+		assert_true(found <= least_of_others(&place) * (1 + 1e-9));
 		assert_true(found >= bound_of(&place) * (1 - 1e-9));
 		lina_plan_destroy(plan);
 		lina_transitions_destroy(transitions);

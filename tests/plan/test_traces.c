@@ -90,24 +90,6 @@ static void eplb_balances_as_published(void **state)
 
 /* --- best --- */
 
-static double least_of_others(const struct lina_place *place)
-{
-	const struct lina_proportional_settings proportional = lina_proportional_settings_default();
-	const struct lina_hecate_settings hecate = lina_hecate_settings_default();
-	struct lina_plan *plan[4];
-	double least = INFINITY;
-
-	assert_int_equal(lina_place_uniform(place, &plan[0]), 0);
-	assert_int_equal(lina_place_eplb(place, &plan[1]), 0);
-	assert_int_equal(lina_place_proportional(place, &proportional, &plan[2]), 0);
-	assert_int_equal(lina_place_hecate(place, &hecate, &plan[3]), 0);
-	for (int i = 0; i < 4; i++) {
-		least = fmin(least, score_of(place, plan[i]).total_ns);
-		lina_plan_destroy(plan[i]);
-	}
-	return least;
-}
-
 /* The gap to the bound of one case; never worse than another method. */
 static double gap_of(const struct trace *trace, int ndevices, int per_node, int slots)
 {
