@@ -77,6 +77,7 @@ static void queue_open(void)
 	const struct lina_sched_params params = {
 		.hold_max_ns = UINT64_C(3600000000000),
 		.chunk_bytes = CHUNK,
+		.least_chunk_bytes = CHUNK,
 		.window_bytes = 4 * (uint64_t)CHUNK,
 		.relax_ns = UINT64_C(3600000000000),
 		.byte_ps = 80,

@@ -48,6 +48,7 @@ static uint64_t carried_bytes(const struct lina_link *link, uint64_t us)
 static uint64_t chunk_bytes(const struct lina_link *link, const struct lina_fit *cost)
 {
 	const uint64_t per_s = link->bytes_per_s;
+	const uint64_t us = link->pump ? PUMPED_CHUNK_MOST_US : CHUNK_MOST_US;
 	struct lina_line line;
 
 	if (link->config->chunk_bytes)
@@ -56,9 +57,7 @@ static uint64_t chunk_bytes(const struct lina_link *link, const struct lina_fit 
 		line.alpha_ns = UNKNOWN_COST_NS;
 	line.alpha_ns *= 2; /* the other end has as much to do for it */
 	line.byte_ps = byte_ps(per_s ? per_s : UNKNOWN_BYTES_PER_S);
-	uint64_t most = between(CHUNK_MIN_BYTES,
-		carried_bytes(link, link->pump ? PUMPED_CHUNK_MOST_US : CHUNK_MOST_US),
-		CHUNK_MAX_BYTES);
+	uint64_t most = between(CHUNK_MIN_BYTES, carried_bytes(link, us), CHUNK_MAX_BYTES);
 	return between(CHUNK_MIN_BYTES, lina_line_chunk_bytes(&line, OVERHEAD_PERMILLE), most);
 }
 
@@ -89,6 +88,7 @@ struct lina_sched_params lina_link_params(
 		.hold_max_ns = (uint64_t)config->hold_max_ms * 1000000u,
 		.linger_ns = (uint64_t)config->linger_us * 1000u,
 		.chunk_bytes = chunk,
+		.least_chunk_bytes = config->chunk_bytes ? chunk : CHUNK_MIN_BYTES,
 		.window_bytes = window,
 		.relax_ns = (uint64_t)config->relax_ms * 1000000u,
 		.relaxed_chunk_bytes = relaxed / 2,

@@ -290,13 +290,10 @@ static __attribute__((noinline)) uint64_t held_allowed(
 	return chunk_bytes;
 }
 
-/* Of a flow with something queued. */
-static uint64_t window_room(
-	const struct lina_flow *flow, uint64_t window_bytes, uint64_t chunk_bytes)
+/* What a flow has for a chunk where its part of the window is smaller than that. */
+static uint64_t small_chunk(const struct lina_sched *s, uint64_t chunk_bytes, uint64_t part_bytes)
 {
-	uint64_t part_bytes = max_u64(window_bytes / flow->sched->nbulk, chunk_bytes);
-
-	return part_bytes > flow->below_bytes ? part_bytes - flow->below_bytes : 0;
+	return min_u64(chunk_bytes, max_u64(2 * part_bytes, s->params.least_chunk_bytes));
 }
 
 /* At a time of time_of. */
@@ -314,12 +311,16 @@ static inline uint64_t ask(struct lina_flow *flow, uint64_t now_ns)
 		chunk = max_u64(chunk, s->params.relaxed_chunk_bytes);
 		window = max_u64(window, s->params.relaxed_window_bytes);
 	}
+	uint64_t part = window / s->nbulk;
+	if (part < chunk)
+		chunk = small_chunk(s, chunk, part);
 	uint64_t least = min_u64(flow->queued_bytes, (chunk + 1) / 2), bytes = chunk;
 	if (s->held || (!relaxed && is_pending(s, now_ns)))
 		bytes = held_allowed(flow, chunk, least, now_ns);
 	if (bytes < least)
 		return 0;
-	uint64_t room = window_room(flow, window, chunk);
+	part = max_u64(part, chunk);
+	uint64_t room = part > flow->below_bytes ? part - flow->below_bytes : 0;
 	if (room < least) {
 		s->counts.full++;
 		s->met |= LINA_MET_FULL;

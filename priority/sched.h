@@ -40,9 +40,12 @@
 #include "priority/class.h"
 
 struct lina_sched_params {
-	uint64_t hold_max_ns;  /* > 0, up to 1 hour */
-	uint64_t linger_ns;    /* up to 1 hour */
-	uint64_t chunk_bytes;  /* > 0, up to 1 GiB: what bulk hands down at once at most */
+	uint64_t hold_max_ns; /* > 0, up to 1 hour */
+	uint64_t linger_ns;   /* up to 1 hour */
+	uint64_t chunk_bytes; /* > 0, up to 1 GiB: what bulk hands down at once at most */
+	/* > 0: chunks are no smaller, however many flows share the window; chunk_bytes and more:
+	 * they never are. */
+	uint64_t least_chunk_bytes;
 	uint64_t window_bytes; /* bulk below, of all flows together; see lina_flow_ask */
 	/* Up to 1 hour. When no latency work has been pending for so long, and bulk has been at
 	 * work for so long with no pause as long (or there never was latency work), nobody is in
@@ -136,11 +139,12 @@ void lina_flow_drop(struct lina_flow *flow);
 void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns);
 
 /* How much of what is queued may be handed down now; 0: nothing, ask again. Latency: all of it.
- * Bulk: at most chunk_bytes, and what is left of the flow's part of the window: window_bytes by
- * the number of bulk flows with something queued, but chunk_bytes at the least, so that one whose
- * owner is slow to ask does not stop the others. Less than half a chunk is not worth its header:
- * the answer is 0 then, unless it is all that is queued, whether the window or a bound lets no more
- * through. */
+ * Bulk: at most a chunk, and what is left of the flow's part of the window: window_bytes by the
+ * number of bulk flows with something queued, but a chunk at the least, so that one whose owner is
+ * slow to ask does not stop the others. A chunk is chunk_bytes, or twice the flow's part of the
+ * window where that is smaller, so that many flows have no more than two windows below, but
+ * least_chunk_bytes at the least. Less than half a chunk is not worth its header: the answer is 0
+ * then, unless it is all that is queued, whether the window or a bound lets no more through. */
 uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns);
 
 /* bytes, at most what was queued, have been handed down; 0: nothing happened. More than was asked

@@ -6,6 +6,7 @@ const struct lina_sched_params usual = {
 	.hold_max_ns = HOLD,
 	.linger_ns = LINGER,
 	.chunk_bytes = CHUNK,
+	.least_chunk_bytes = CHUNK,
 	.window_bytes = WINDOW,
 	.relax_ns = RELAX,
 	.relaxed_chunk_bytes = 3 * CHUNK,

@@ -324,7 +324,10 @@ static uint64_t bulk_ask(
 	bool relaxed = is_relaxed(t, verdict->now_ns);
 	uint64_t chunk = most(params->chunk_bytes, relaxed ? params->relaxed_chunk_bytes : 0);
 	uint64_t window = most(params->window_bytes, relaxed ? params->relaxed_window_bytes : 0);
-	uint64_t part = most(window / (uint64_t)last(t)->nbulk, chunk);
+	uint64_t part = window / (uint64_t)last(t)->nbulk;
+	if (part < chunk) /* then twice of it is a number */
+		chunk = least(chunk, most(part + part, params->least_chunk_bytes));
+	part = most(part, chunk);
 	uint64_t room = part - least(part, sums(t).below[flow]), may = chunk;
 	uint64_t wanted = least(queued, chunk / 2 + chunk % 2);
 	const struct twin_event *hold = hold_before(t, last(t));

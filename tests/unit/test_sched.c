@@ -67,6 +67,44 @@ static void a_flow_has_room_for_a_chunk_at_the_least(void **state)
 	}
 }
 
+/* Together they have two windows below and not a chunk each; fewer of them have whole chunks. */
+static void many_flows_have_smaller_chunks(void **state)
+{
+	struct lina_sched_params params = s.sched.params;
+	struct lina_flow more[16];
+
+	(void)state;
+	params.least_chunk_bytes = 1;
+	lina_sched_tune(&s.sched, &params);
+	for (int i = 0; i < 16; i++) {
+		lina_flow_init(&more[i], &s.sched, LINA_CLASS_BULK);
+		lina_flow_post(&more[i], 10 * CHUNK, 0);
+		expect_ask(more[0], 0,
+			i < (int)(2 * WINDOW / CHUNK) ? CHUNK : 2 * (WINDOW / (uint64_t)(i + 1)));
+	}
+	for (int i = 0; i < 16; i++) {
+		assert_int_equal(take(&more[i], 0), WINDOW / 8);
+		expect_ask(more[i], 0, 0);
+	}
+}
+
+static void they_are_no_smaller_than_the_least(void **state)
+{
+	struct lina_sched_params params = s.sched.params;
+	struct lina_flow more[8];
+
+	(void)state;
+	params.least_chunk_bytes = CHUNK - 1;
+	params.window_bytes = 1;
+	lina_sched_tune(&s.sched, &params);
+	for (int i = 0; i < 8; i++) {
+		lina_flow_init(&more[i], &s.sched, LINA_CLASS_BULK);
+		lina_flow_post(&more[i], 10 * CHUNK, 0);
+	}
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(take(&more[i], 0), CHUNK - 1);
+}
+
 static void no_crumbs_for_lack_of_room(void **state)
 {
 	(void)state;
@@ -364,6 +402,8 @@ int main(void)
 		EACH(bulk_alone_goes_in_chunks_as_far_as_its_window_reaches),
 		EACH(the_window_is_shared_by_bulk_flows_that_have_something_queued),
 		EACH(a_flow_has_room_for_a_chunk_at_the_least),
+		EACH(many_flows_have_smaller_chunks),
+		EACH(they_are_no_smaller_than_the_least),
 		EACH(no_crumbs_for_lack_of_room),
 		EACH(bulk_waits_while_latency_work_is_queued),
 		EACH(bulk_waits_until_latency_work_has_left_the_link_and_lingered),

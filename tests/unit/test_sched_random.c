@@ -80,6 +80,7 @@ static struct lina_sched_params random_ends(void)
 		.byte_ps = rates_ps[random_below(7)],
 	};
 
+	p.least_chunk_bytes = 1 + random_below(p.chunk_bytes + 1);
 	p.window_bytes = random_near(p.chunk_bytes * random_below(8));
 	p.relax_ns = times_ns[random_below(4)];
 	p.relaxed_chunk_bytes = random_near(2 * p.chunk_bytes);
@@ -99,6 +100,7 @@ static struct lina_sched_params random_params(void)
 		.byte_ps = random_below(4) ? (uint32_t)random_below(2000) : 0,
 	};
 
+	p.least_chunk_bytes = 1 + random_below(p.chunk_bytes + 1);
 	p.window_bytes = random_near(p.chunk_bytes * random_below(8));
 	p.relax_ns = random_near(p.hold_max_ns);
 	p.relaxed_chunk_bytes = random_near(2 * p.chunk_bytes);
