@@ -27,3 +27,6 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/lina-nccl.pc DESTINATION ${pc_dir})
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/lina.7 DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
 install(FILES man/lina-check.1 man/lina-top.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# Where README and one another look for them.
+install(FILES README.md MESSAGES.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/plugin)
+install(FILES doc/engine.svg doc/both-ends.svg DESTINATION ${CMAKE_INSTALL_DOCDIR}/plugin/doc)

@@ -24,6 +24,10 @@ cat >"$work/expected" <<END
 ./opt/lina/$libdir/pkgconfig/lina-nccl.pc
 ./opt/lina/share/doc/lina-nccl/LICENSE
 ./opt/lina/share/doc/lina-nccl/README.md
+./opt/lina/share/doc/lina-nccl/plugin/MESSAGES.md
+./opt/lina/share/doc/lina-nccl/plugin/README.md
+./opt/lina/share/doc/lina-nccl/plugin/doc/both-ends.svg
+./opt/lina/share/doc/lina-nccl/plugin/doc/engine.svg
 ./opt/lina/share/man/man1/lina-check.1
 ./opt/lina/share/man/man1/lina-plan.1
 ./opt/lina/share/man/man1/lina-top.1
