@@ -14,6 +14,7 @@
 enum { THREAD_NAME_BYTES = 16, PACE_FIRST_NS = 200000, SLACK_NS = 1000 };
 
 struct lina_pump {
+	LIST_ENTRY(lina_pump) link; /* Guarded by the lock of pumps */
 	char name[THREAD_NAME_BYTES];
 	pid_t pid; /* a child made by fork has no thread of it, and perhaps a lock for ever */
 	_Atomic uint64_t pace_ns;
@@ -24,6 +25,11 @@ struct lina_pump {
 	TAILQ_HEAD(, lina_pumped) members;
 	bool begun, runs, stop;
 };
+
+static struct {
+	pthread_mutex_t lock; /* taken before that of a pump */
+	LIST_HEAD(, lina_pump) all;
+} pumps = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* --- the thread. Under the lock --- */
 
@@ -106,6 +112,20 @@ static void thread_start(struct lina_pump *pump)
 		(void)pthread_setname_np(pump->thread, pump->name);
 }
 
+/* Without the lock. */
+static void thread_stop(struct lina_pump *pump)
+{
+	if (pump->pid != getpid())
+		return;
+	pthread_mutex_lock(&pump->lock);
+	pump->stop = true;
+	pthread_cond_signal(&pump->wake);
+	pthread_mutex_unlock(&pump->lock);
+	if (pump->runs)
+		(void)pthread_join(pump->thread, NULL);
+	pump->runs = false;
+}
+
 /* --- for everybody --- */
 
 int lina_pump_open(const char *name, struct lina_pump **pump_p)
@@ -124,6 +144,9 @@ int lina_pump_open(const char *name, struct lina_pump **pump_p)
 	(void)pthread_cond_init(&pump->wake, &monotonic);
 	(void)pthread_condattr_destroy(&monotonic);
 	(void)pthread_mutex_init(&pump->lock, NULL);
+	pthread_mutex_lock(&pumps.lock);
+	LIST_INSERT_HEAD(&pumps.all, pump, link);
+	pthread_mutex_unlock(&pumps.lock);
 	*pump_p = pump;
 	return 0;
 }
@@ -132,15 +155,25 @@ void lina_pump_close(struct lina_pump *pump)
 {
 	if (!pump)
 		return;
-	pthread_mutex_lock(&pump->lock);
-	pump->stop = true;
-	pthread_cond_signal(&pump->wake);
-	pthread_mutex_unlock(&pump->lock);
-	if (pump->runs)
-		(void)pthread_join(pump->thread, NULL);
+	pthread_mutex_lock(&pumps.lock);
+	LIST_REMOVE(pump, link);
+	pthread_mutex_unlock(&pumps.lock);
+	thread_stop(pump);
 	(void)pthread_cond_destroy(&pump->wake);
 	(void)pthread_mutex_destroy(&pump->lock);
 	free(pump);
+}
+
+/* When the library is unloaded, or the process exits: code and memory of it, and of what is sent,
+ * may go. Nobody closes what is open any more; whoever looks himself still may. */
+__attribute__((destructor)) static void threads_stop(void)
+{
+	struct lina_pump *pump;
+
+	pthread_mutex_lock(&pumps.lock);
+	LIST_FOREACH(pump, &pumps.all, link)
+	thread_stop(pump);
+	pthread_mutex_unlock(&pumps.lock);
 }
 
 void lina_pump_pace(struct lina_pump *pump, uint64_t ns)

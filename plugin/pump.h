@@ -5,7 +5,7 @@
  * Where one comes round after a millisecond, a link whose window holds less has run dry meanwhile;
  * a larger window would be ahead of every all-to-all. A thread that sleeps most of the time is run
  * soon after it wakes, so this one looks in between, and sleeps for good while nothing is kept
- * back. It takes no signal.
+ * back. It takes no signal, and ends with the library where somebody leaves a pump open.
  *
  * Threads: any. A member's lock is taken before the pump's; the pump itself only tries members'.
  */
