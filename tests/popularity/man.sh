@@ -16,7 +16,7 @@ failed=0
 commands=$(awk '/^\.Sh/ { on = $2 == "COMMANDS" } on && /^\.Ss/ { print $2 }' "$page")
 for command in $commands; do
 	"$plan" "$command" --help | grep -oE -- '^ +(-[a-zA-Z], +)?--[a-z][a-z-]+' | grep -oE -- '--[a-z-]+' |
-		sort -u | grep -vxE -- '--(help|usage)' >"$work/help"
+		sort -u | grep -vxE -- '--(help|usage|version)' >"$work/help"
 	section "$command" | grep '^\.It' | options >"$work/page"
 	if "$plan" "$command" --help | grep -q -- --only=; then
 		sort -u "$work/page" "$work/records" -o "$work/page"
