@@ -1,7 +1,6 @@
 #include "plugin/pump.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "plugin/log.h"
+#include "plugin/thread.h"
 
 enum { THREAD_NAME_BYTES = 16, PACE_FIRST_NS = 200000, SLACK_NS = 1000 };
 
@@ -94,22 +94,15 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Signals are the program's: no handler of it is to run here. */
 static void thread_start(struct lina_pump *pump)
 {
-	sigset_t all, before;
+	int err = lina_thread_start(pump->name, work, pump, &pump->thread);
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	int err = pthread_create(&pump->thread, NULL, work, pump);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pump->runs = !err;
 	if (err)
 		lina_warn("thread %s cannot be started: %s; what is kept back goes when NCCL's "
 			  "threads look",
-			pump->name, strerror(err));
-	else
-		(void)pthread_setname_np(pump->thread, pump->name);
+			pump->name, strerror(-err));
 }
 
 /* Without the lock. */
@@ -130,8 +123,6 @@ static void thread_stop(struct lina_pump *pump)
 
 int lina_pump_open(const char *name, struct lina_pump **pump_p)
 {
-	pthread_condattr_t monotonic;
-
 	struct lina_pump *pump = calloc(1, sizeof(*pump));
 	if (!pump)
 		return -ENOMEM;
@@ -139,10 +130,7 @@ int lina_pump_open(const char *name, struct lina_pump **pump_p)
 	pump->pid = getpid();
 	pump->pace_ns = PACE_FIRST_NS;
 	TAILQ_INIT(&pump->members);
-	(void)pthread_condattr_init(&monotonic);
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&pump->wake, &monotonic);
-	(void)pthread_condattr_destroy(&monotonic);
+	lina_thread_cond_init(&pump->wake);
 	(void)pthread_mutex_init(&pump->lock, NULL);
 	pthread_mutex_lock(&pumps.lock);
 	LIST_INSERT_HEAD(&pumps.all, pump, link);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "plugin/log.h"
 #include "plugin/metrics.h"
+#include "plugin/thread.h"
 
 struct lina_writer {
 	struct lina_trace *trace;
@@ -93,28 +93,9 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Signals are the program's: no handler of it is to run here. */
-static int thread_start(struct lina_writer *w)
-{
-	sigset_t all, before;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	int err = -pthread_create(&w->thread, NULL, work, w);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!err)
-		(void)pthread_setname_np(w->thread, "lina-writer");
-	return err;
-}
-
 static void locks_make(struct lina_writer *w)
 {
-	pthread_condattr_t monotonic;
-
-	(void)pthread_condattr_init(&monotonic);
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&w->wake, &monotonic);
-	(void)pthread_condattr_destroy(&monotonic);
+	lina_thread_cond_init(&w->wake);
 	(void)pthread_mutex_init(&w->lock, NULL);
 }
 
@@ -136,7 +117,7 @@ int lina_writer_open(struct lina_trace *trace, const char *metrics, struct lina_
 	locks_make(w);
 	int err = metrics[0] ? lina_trace_path(metrics, w->metrics, sizeof(w->metrics)) : 0;
 	if (!err)
-		err = thread_start(w);
+		err = lina_thread_start("lina-writer", work, w, &w->thread);
 	if (err) {
 		writer_free(w);
 		return err;
