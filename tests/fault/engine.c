@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugin/link_state.h"
 #include "plugin/tcp_recv.h"
 #include "plugin/tcp_send.h"
 
@@ -98,9 +99,16 @@ static void step(struct lina_request **request)
 		*request = NULL;
 }
 
+/* Under the lock: where the link has a thread it sends too. */
 static uint64_t latency_queued(void)
 {
-	return sched_out(engine.slow.send)->latency_queued_bytes;
+	struct lina_link_dir *dir =
+		((struct tcp_sender *)engine.slow.send)->flow[LINA_CLASS_LATENCY].dir;
+
+	pthread_mutex_lock(&dir->lock);
+	uint64_t bytes = dir->sched.latency_queued_bytes;
+	pthread_mutex_unlock(&dir->lock);
+	return bytes;
 }
 
 /* Sends until the kernel has taken nothing for a while. */
