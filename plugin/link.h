@@ -4,7 +4,7 @@
  * (priority/sched.h); a connection has a flow for each class in its direction.
  *
  * Threads: any, at the cost of a lock that is held for some tens of nanoseconds; a flow belongs to
- * its connection's caller.
+ * its connection's caller, or to the link's thread while that has the connection's lock (pump.h).
  */
 #ifndef LINA_PLUGIN_LINK_H
 #define LINA_PLUGIN_LINK_H
