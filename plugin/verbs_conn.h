@@ -212,6 +212,7 @@ struct verbs_write {
 	struct verbs_piece piece; /* what is remembered of it */
 	uint32_t imm;             /* piece.has_imm: verbs_imm_encode */
 	bool reads, signal;
+	bool by_nic; /* from is the NIC's to look at: a GPU's memory, or where a read goes */
 	const void *from;
 	uint64_t to;
 	uint32_t lkey, rkey;

@@ -74,6 +74,7 @@ static int delivered_ask(
 	return verbs_post(c, rail, qp,
 		&(struct verbs_write){ .piece = { .bytes = sizeof(*cell) },
 			.reads = true,
+			.by_nic = true,
 			.from = cell,
 			.lkey = rail->control_mr->lkey,
 			.to = c->peer_control + at,

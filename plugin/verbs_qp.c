@@ -299,7 +299,7 @@ int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *q
 	wr->imm_data = htonl(w->imm);
 	wr->wr.rdma.remote_addr = w->to;
 	wr->wr.rdma.rkey = w->rkey;
-	wr->send_flags = bytes && bytes <= qp->inline_bytes && !w->reads ? IBV_SEND_INLINE : 0;
+	wr->send_flags = bytes && bytes <= qp->inline_bytes && !w->by_nic ? IBV_SEND_INLINE : 0;
 	qp->sge = (struct ibv_sge){ (uintptr_t)w->from, bytes, w->lkey };
 	if (w->signal || ++qp->unsignalled >= SIGNAL_EVERY) {
 		qp->unsignalled = 0;

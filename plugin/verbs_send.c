@@ -168,6 +168,7 @@ static int chunk_post(struct verbs_sender *s, struct verbs_send_rail *sr, struct
 	struct verbs_write w = {
 		.piece = { .part = part, .offset = part->at, .bytes = (uint32_t)n },
 		.signal = true,
+		.by_nic = n && r->mr->type != LINA_PTR_HOST,
 		.from = r->data + part->at,
 		.to = r->credit.to.addr + part->at,
 		.lkey = n ? r->mr->mr[part->rail]->lkey : 0,
