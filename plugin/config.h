@@ -69,8 +69,20 @@ enum { LINA_CONFIG_TEXT_BYTES = 4096, LINA_HOT_FIRST_TABLE = 2 };
 	X(no_rdma, "LINA_NO_RDMA", "NCCL_IB_DISABLE", 0, 0, 1, "(off, on)",                        \
 		"whether RDMA devices are left alone unless LINA_TRANSPORT asks for them by name") \
 	X(gid_index, "LINA_GID_INDEX", "NCCL_IB_GID_INDEX", -1, -1, 255, "(index)",                \
-		"RDMA: the entry of a port's table of addresses to use; -1: the best one there "   \
+		"RoCE: the entry of a port's table of addresses to use; -1: the best one there "   \
 		"is")                                                                              \
+	X(flid_gid_index, "LINA_FLID_GID_INDEX", "NCCL_IB_ROUTABLE_FLID_GID_INDEX", 1, 0, 255,     \
+		"(index)",                                                                         \
+		"InfiniBand: the entry of a port's table of addresses that has what routers "      \
+		"between subnets know it by (FLID), where there is one")                           \
+	X(pci_order, "LINA_PCI_ORDER", "NCCL_IB_DEVICE_PCI_ORDER", 1, 0, 1, "(off, on)",           \
+		"RDMA: number devices by their place on PCI, which is the same on all hosts; "     \
+		"off: as libibverbs lists them")                                                   \
+	X(merge_vfs, "LINA_MERGE_VFS", "NCCL_IB_MERGE_VFS", 1, 0, 1, "(off, on)",                  \
+		"RDMA: whether virtual functions count as ports of the card that they are part "   \
+		"of")                                                                              \
+	X(merge_nics, "LINA_MERGE_NICS", "NCCL_IB_MERGE_NICS", 1, 0, 1, "(off, on)",               \
+		"RDMA: whether NCCL may merge ports into one device")                              \
 	X(roce_version, "LINA_ROCE_VERSION", "NCCL_IB_ROCE_VERSION_NUM", 2, 1, 2, "(version)",     \
 		"RoCE: the version whose addresses are preferred")                                 \
 	X(pkey_index, "LINA_PKEY_INDEX", "NCCL_IB_PKEY", 0, 0, 65535, "(index)",                   \
@@ -98,8 +110,9 @@ enum { LINA_CONFIG_TEXT_BYTES = 4096, LINA_HOT_FIRST_TABLE = 2 };
 		"what carries the data: RDMA (`verbs`), sockets (`tcp`), or RDMA where there " \
 		"is any (`auto`, also where not set)")                                         \
 	X(hca, "LINA_HCA", "NCCL_IB_HCA", "",                                                  \
-		"RDMA devices to use: name prefixes, each with `:PORT` if need be, separated " \
-		"by commas; `^` in front excludes them, `=` asks for the exact names")         \
+		"RDMA devices to use: name prefixes, each with `:PORT:RAIL:PLANE` or the "     \
+		"beginning of it if need be, separated by commas; `^` in front excludes "      \
+		"them, `=` asks for the exact names")                                          \
 	X(rdma_family, "LINA_RDMA_FAMILY", "NCCL_IB_ADDR_FAMILY", "AF_INET AF_INET6",          \
 		"RoCE: address family that is preferred; AF_INET where not set")               \
 	X(rdma_range, "LINA_RDMA_RANGE", "NCCL_IB_ADDR_RANGE", "",                             \

@@ -2,11 +2,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Libibverbs' own, by their types. Those that the headers define as macros or inline functions
  * around another symbol are named by hand. */
@@ -18,7 +20,9 @@ static struct {
 	int (*close_device)(struct ibv_context *);
 	int (*query_device)(struct ibv_context *, struct ibv_device_attr *);
 	int (*query_port)(struct ibv_context *, uint8_t, struct _compat_ibv_port_attr *);
-	ssize_t (*query_gid_ex)(
+	int (*query_port_speed)(struct ibv_context *, uint32_t, uint64_t *);
+	int (*query_gid)(struct ibv_context *, uint8_t, int, union ibv_gid *);
+	int (*query_gid_ex)(
 		struct ibv_context *, uint32_t, uint32_t, struct ibv_gid_entry *, uint32_t, size_t);
 	int (*get_async_event)(struct ibv_context *, struct ibv_async_event *);
 	void (*ack_async_event)(struct ibv_async_event *);
@@ -35,6 +39,8 @@ static struct {
 	const char *(*wc_status_str)(enum ibv_wc_status);
 	struct ibv_qp *(*create_qp)(struct ibv_pd *, struct ibv_qp_init_attr *);
 	int (*modify_qp)(struct ibv_qp *, struct ibv_qp_attr *, int);
+	int (*query_ece)(struct ibv_qp *, struct ibv_ece *);
+	int (*set_ece)(struct ibv_qp *, struct ibv_ece *);
 	int (*destroy_qp)(struct ibv_qp *);
 } lib;
 
@@ -54,6 +60,8 @@ static const struct {
 	ROW(close_device, "ibv_close_device", true),
 	ROW(query_device, "ibv_query_device", true),
 	ROW(query_port, "ibv_query_port", true),
+	ROW(query_port_speed, "ibv_query_port_speed", false),
+	ROW(query_gid, "ibv_query_gid", true),
 	ROW(query_gid_ex, "_ibv_query_gid_ex", false),
 	ROW(get_async_event, "ibv_get_async_event", true),
 	ROW(ack_async_event, "ibv_ack_async_event", true),
@@ -69,6 +77,8 @@ static const struct {
 	ROW(wc_status_str, "ibv_wc_status_str", true),
 	ROW(create_qp, "ibv_create_qp", true),
 	ROW(modify_qp, "ibv_modify_qp", true),
+	ROW(query_ece, "ibv_query_ece", false),
+	ROW(set_ece, "ibv_set_ece", false),
 	ROW(destroy_qp, "ibv_destroy_qp", true),
 };
 enum { NSYMBOLS = sizeof(symbols) / sizeof(symbols[0]) };
@@ -139,16 +149,87 @@ static int query_port(struct ibv_context *context, uint8_t port, struct ibv_port
 	return err;
 }
 
+/* Where active_speed_ex lies, which the header may be too old to know. The library writes as much
+ * of the struct as it knows itself. */
+union long_port_attr {
+	struct ibv_port_attr attr;
+	uint32_t word[14];
+};
+enum { SPEED_EX_WORD = 13 };
+_Static_assert(offsetof(struct ibv_port_attr, port_cap_flags2) + sizeof(uint32_t) ==
+		       SPEED_EX_WORD * sizeof(uint32_t),
+	"active_speed_ex comes next");
+
+static int query_speed_ex(struct ibv_context *context, uint8_t port, uint32_t *speed_p)
+{
+	union long_port_attr long_attr = { .word = { 0 } };
+	struct verbs_context *verbs = verbs_get_ctx_op(context, query_port);
+	int err = 0;
+
+	if (verbs)
+		err = result(verbs->query_port(context, port, &long_attr.attr, sizeof(long_attr)));
+	if (!err)
+		*speed_p = long_attr.word[SPEED_EX_WORD];
+	return err;
+}
+
+static int query_port_speed(struct ibv_context *context, uint8_t port, uint64_t *speed_p)
+{
+	uint64_t speed = 0;
+
+	if (!lib.query_port_speed)
+		return -EOPNOTSUPP;
+	int err = result(lib.query_port_speed(context, port, &speed));
+	if (!err)
+		*speed_p = speed;
+	return err;
+}
+
+/* --- addresses --- */
+
+/* A kernel that does not say it knows one kind. */
+static uint32_t gid_type(const struct ibv_context *context, uint8_t port, uint32_t index)
+{
+	char path[IBV_SYSFS_PATH_MAX + 64], text[16] = "";
+
+	(void)snprintf(path, sizeof(path), "%s/ports/%d/gid_attrs/types/%u",
+		context->device->ibdev_path, port, index);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		ssize_t n = read(fd, text, sizeof(text) - 1);
+		text[n > 0 ? n : 0] = '\0';
+		(void)close(fd);
+	}
+	return strncmp(text, "RoCE v2", 7) == 0 ? IBV_GID_TYPE_ROCE_V2 : IBV_GID_TYPE_ROCE_V1;
+}
+
+static int query_gid_old(
+	struct ibv_context *context, uint8_t port, uint32_t index, struct ibv_gid_entry *entry_p)
+{
+	static const union ibv_gid none;
+	union ibv_gid gid;
+
+	if (lib.query_gid(context, port, (int)index, &gid))
+		return -ENODATA;
+	if (memcmp(&gid, &none, sizeof(gid)) == 0)
+		return -ENODATA;
+	*entry_p = (struct ibv_gid_entry){ .gid = gid,
+		.gid_index = index,
+		.port_num = port,
+		.gid_type = gid_type(context, port, index) };
+	return 0;
+}
+
 static int query_gid(
 	struct ibv_context *context, uint8_t port, uint32_t index, struct ibv_gid_entry *entry_p)
 {
 	struct ibv_gid_entry entry;
 
 	if (!lib.query_gid_ex)
-		return -EOPNOTSUPP;
-	ssize_t ret = lib.query_gid_ex(context, port, index, &entry, 0, sizeof(entry));
+		return query_gid_old(context, port, index, entry_p);
+	int ret = lib.query_gid_ex(context, port, index, &entry, 0, sizeof(entry));
 	if (ret)
-		return ret > 0 ? -(int)ret : (int)ret;
+		return ret > 0 ? -ret : ret;
 	*entry_p = entry;
 	return 0;
 }
@@ -239,6 +320,23 @@ static int modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask)
 	return result(lib.modify_qp(qp, attr, mask));
 }
 
+static int query_ece(struct ibv_qp *qp, struct ibv_ece *ece_p)
+{
+	struct ibv_ece ece = { .vendor_id = 0 };
+
+	if (!lib.query_ece)
+		return -EOPNOTSUPP;
+	int err = result(lib.query_ece(qp, &ece));
+	if (!err)
+		*ece_p = ece;
+	return err;
+}
+
+static int set_ece(struct ibv_qp *qp, struct ibv_ece *ece)
+{
+	return lib.set_ece ? result(lib.set_ece(qp, ece)) : -EOPNOTSUPP;
+}
+
 static int destroy_qp(struct ibv_qp *qp)
 {
 	return result(lib.destroy_qp(qp));
@@ -262,6 +360,8 @@ static const struct lina_verbs real = {
 	.close_device = close_device,
 	.query_device = query_device,
 	.query_port = query_port,
+	.query_speed_ex = query_speed_ex,
+	.query_port_speed = query_port_speed,
 	.query_gid = query_gid,
 	.get_async_event = get_async_event,
 	.ack_async_event = ack_async_event,
@@ -277,6 +377,8 @@ static const struct lina_verbs real = {
 	.wc_status_str = wc_status_str,
 	.create_qp = create_qp,
 	.modify_qp = modify_qp,
+	.query_ece = query_ece,
+	.set_ece = set_ece,
 	.destroy_qp = destroy_qp,
 	.post_send = post_send,
 	.post_recv = post_recv,

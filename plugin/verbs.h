@@ -25,8 +25,12 @@ struct lina_verbs {
 	int (*close_device)(struct ibv_context *context);
 	int (*query_device)(struct ibv_context *context, struct ibv_device_attr *attr_p);
 	int (*query_port)(struct ibv_context *context, uint8_t port, struct ibv_port_attr *attr_p);
-	/* ibv_query_gid_ex. -ENODATA: no such entry, or an empty one. -EOPNOTSUPP: the library has
-	 * no such call. */
+	/* active_speed_ex of ibv_query_port, which newer libraries have; 0: none says. */
+	int (*query_speed_ex)(struct ibv_context *context, uint8_t port, uint32_t *speed_p);
+	/* In units of 100 Mbit/s. -EOPNOTSUPP: the library or the device has no such call. */
+	int (*query_port_speed)(struct ibv_context *context, uint8_t port, uint64_t *speed_p);
+	/* ibv_query_gid_ex; of a library before it (rdma-core 32) what ibv_query_gid and sysfs say,
+	 * without the interface. -ENODATA: no such entry, or an empty one. */
 	int (*query_gid)(struct ibv_context *context, uint8_t port, uint32_t index,
 		struct ibv_gid_entry *entry_p);
 	/* Does not wait. -EAGAIN: there is none. */
@@ -54,13 +58,16 @@ struct lina_verbs {
 	/* attr->cap comes back with what was given. */
 	int (*create_qp)(struct ibv_pd *pd, struct ibv_qp_init_attr *attr, struct ibv_qp **qp_p);
 	int (*modify_qp)(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask);
+	/* -EOPNOTSUPP: the library or the device has no such call. */
+	int (*query_ece)(struct ibv_qp *qp, struct ibv_ece *ece_p);
+	int (*set_ece)(struct ibv_qp *qp, struct ibv_ece *ece);
 	int (*destroy_qp)(struct ibv_qp *qp);
 	/* On failure *bad_p is the first request of the list that was not taken. */
 	int (*post_send)(struct ibv_qp *qp, struct ibv_send_wr *wr, struct ibv_send_wr **bad_p);
 	int (*post_recv)(struct ibv_qp *qp, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad_p);
 };
 
-enum { LINA_VERBS_WHY_BYTES = 160 };
+enum { LINA_VERBS_WHY_BYTES = 256 };
 
 /* The table, constant and good until the process ends: libibverbs stays loaded, since its providers
  * cannot be unloaded. -ENOENT: no libibverbs, or one that lacks a call; why (LINA_VERBS_WHY_BYTES)

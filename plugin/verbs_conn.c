@@ -34,15 +34,15 @@ static int control_make(struct verbs_conn *c)
 
 static int own_info(struct verbs_rail *rail)
 {
-	const struct verbs_port *port = rail->port;
+	const struct verbs_address *address = &rail->address;
 
 	rail->own = (struct verbs_rail_info){
-		.lid = port->attr.lid,
-		.mtu = (uint8_t)port->attr.active_mtu,
-		.is_ethernet = port->attr.link_layer == IBV_LINK_LAYER_ETHERNET,
+		.lid = address->lid,
+		.mtu = address->mtu,
+		.roce_version = address->roce_version,
 		.rkey = rail->control_mr ? rail->control_mr->rkey : 0,
 	};
-	memcpy(rail->own.gid, port->gid.raw, sizeof(rail->own.gid));
+	memcpy(rail->own.gid, address->gid.raw, sizeof(rail->own.gid));
 	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
 		uint32_t psn;
 		if (getrandom(&psn, sizeof(psn), 0) != sizeof(psn))
@@ -60,6 +60,7 @@ static int rails_make(struct verbs_conn *c, unsigned access)
 
 	for (int i = 0; i < c->nrails && !err; i++) {
 		struct verbs_rail *rail = &c->rail[i];
+		verbs_port_address(c->sock.config, rail->port, &rail->address);
 		int rail_err = verbs_rail_open(c, rail, access);
 		if (rail_err)
 			verbs_rail_close(c, rail);
@@ -159,11 +160,16 @@ int verbs_conn_connect(struct verbs_conn *c, const struct verbs_info *info)
 	for (int i = 0; i < c->nrails; i++) {
 		struct verbs_rail *rail = &c->rail[i];
 		rail->peer = info->rail[i];
-		if (rail->peer.is_ethernet != rail->own.is_ethernet) {
+		if (!rail->peer.roce_version != !rail->own.roce_version) {
 			lina_warn("%s is %s and the peer's port is not", rail->port->name,
-				rail->own.is_ethernet ? "RoCE" : "InfiniBand");
+				rail->own.roce_version ? "RoCE" : "InfiniBand");
 			return -EPROTO;
 		}
+		if (rail->peer.roce_version != rail->own.roce_version)
+			lina_info("%s (address %d) is of RoCE v%d and the peer's of v%d: few "
+				  "devices understand both; see LINA_ROCE_VERSION, LINA_GID_INDEX",
+				rail->port->name, rail->address.gid_index, rail->own.roce_version,
+				rail->peer.roce_version);
 		int err = rail_connect(c, rail);
 		if (!err)
 			continue;

@@ -88,6 +88,7 @@ enum verbs_rail_state {
 
 struct verbs_rail {
 	struct verbs_port *port;
+	struct verbs_address address; /* of the port, since the connection was made */
 	struct ibv_cq *cq;
 	struct ibv_mr *control_mr;
 	struct verbs_qp qp[LINA_NCLASSES];

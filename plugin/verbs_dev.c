@@ -5,119 +5,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
-#include "plugin/hca_spec.h"
 #include "plugin/log.h"
 
-enum { GIDS_MAX = 256 };
 static const uint64_t events_pause_ns = 10000000;
 
-/* --- ports --- */
-
-/* Of ibv_port_attr: numbers of bits, from the lowest. InfiniBand's data rates of a lane and its
- * widths (InfiniBand Architecture Specification, PortInfo). */
-static const int lane_mbps[] = { 2500, 5000, 10000, 10000, 14000, 25000, 50000, 100000, 200000 };
-static const int lanes[] = { 1, 4, 8, 12, 2 };
-
-static int port_mbps(const struct ibv_port_attr *attr)
-{
-	const int nspeeds = sizeof(lane_mbps) / sizeof(*lane_mbps);
-	const int nwidths = sizeof(lanes) / sizeof(*lanes);
-	int speed = ffs(attr->active_speed) - 1, width = ffs(attr->active_width) - 1;
-
-	if (speed < 0 || speed >= nspeeds || width < 0 || width >= nwidths)
-		return lane_mbps[0];
-	return lane_mbps[speed] * lanes[width];
-}
-
-static int gids_read(struct verbs_port *p, struct ibv_gid_entry *entries)
-{
-	struct verbs_device *d = p->device;
-	int n = 0;
-
-	for (int i = 0; i < p->attr.gid_tbl_len && i < GIDS_MAX; i++)
-		n += d->verbs->query_gid(d->context, p->number, (uint32_t)i, &entries[n]) == 0;
-	return n;
-}
-
-static int gid_find(const struct lina_config *config, struct verbs_port *p)
-{
-	struct ibv_gid_entry entries[GIDS_MAX];
-	struct lina_gid_wish wish;
-	int best = 0;
-
-	int err = lina_gid_wish_read(config, &wish);
-	if (err)
-		return err;
-	if (p->attr.link_layer != IBV_LINK_LAYER_ETHERNET && wish.index < 0)
-		wish.index = 0;
-	err = lina_gid_pick(&wish, entries, gids_read(p, entries), &best);
-	if (err) {
-		lina_info("%s is left out: it has no usable address%s", p->name,
-			wish.index > 0 ? " at LINA_GID_INDEX or NCCL_IB_GID_INDEX" : "");
-		return -ENODEV;
-	}
-	p->gid = entries[best].gid;
-	p->gid_index = (uint8_t)entries[best].gid_index;
-	return 0;
-}
-
-static int pkey_check(const struct lina_config *config, const struct verbs_port *p)
-{
-	if (config->pkey_index < p->attr.pkey_tbl_len)
-		return 0;
-	lina_info("%s is left out: its table of %d partition keys has no entry "
-		  "LINA_PKEY_INDEX or NCCL_IB_PKEY=%d",
-		p->name, p->attr.pkey_tbl_len, config->pkey_index);
-	return -ENODEV;
-}
-
-/* -ENODEV: not to be used. */
-static int port_open(const struct lina_config *config, struct verbs_device *d, uint8_t number,
-	struct verbs_port *p)
-{
-	*p = (struct verbs_port){ .device = d, .number = number };
-	if (!lina_hca_match(config->hca, d->name, number))
-		return -ENODEV;
-	(void)snprintf(p->name, sizeof(p->name), d->attr.phys_port_cnt > 1 ? "%s:%d" : "%s",
-		d->name, number);
-	int err = d->verbs->query_port(d->context, number, &p->attr);
-	if (err)
-		return err;
-	if (p->attr.state != IBV_PORT_ACTIVE) {
-		lina_info("%s is left out: its port is not active", p->name);
-		return -ENODEV;
-	}
-	p->speed_mbps = port_mbps(&p->attr);
-	err = pkey_check(config, p);
-	if (!err)
-		err = gid_find(config, p);
-	if (!err)
-		err = lina_link_open(config, p->name, &p->link);
-	if (err)
-		return err;
-	lina_hot_completes(lina_link_hot(p->link), (uint64_t)p->speed_mbps);
-	return 0;
-}
-
-bool verbs_port_is_down(const struct verbs_port *port)
-{
-	return port->device->gone || (port->device->down >> (port->number % 64) & 1);
-}
-
-bool verbs_port_is_active(const struct verbs_port *port)
-{
-	struct verbs_device *d = port->device;
-	struct ibv_port_attr attr;
-
-	if (d->gone || d->verbs->query_port(d->context, port->number, &attr))
-		return false;
-	return attr.state == IBV_PORT_ACTIVE;
-}
-
 /* --- devices --- */
+
+/* What libibverbs lists. */
+struct found {
+	struct ibv_device *device;
+	int number; /* in its list */
+	struct lina_nic nic;
+};
 
 /* Libraries that cannot register a dmabuf at all say so; those that can dislike the descriptor. */
 static bool dmabuf_try(struct verbs_device *d)
@@ -140,11 +41,14 @@ static void device_close(struct verbs_device *d)
 	pthread_mutex_destroy(&d->lock);
 }
 
-static int device_open(
-	const struct lina_verbs *verbs, struct ibv_device *found, struct verbs_device *d)
+static int device_open(const struct lina_config *config, const struct lina_verbs *verbs,
+	const struct found *f, struct verbs_device *d)
 {
-	*d = (struct verbs_device){ .verbs = verbs };
+	struct ibv_device *found = f->device;
+
+	*d = (struct verbs_device){ .verbs = verbs, .nic = f->nic };
 	(void)snprintf(d->name, sizeof(d->name), "%s", found->name);
+	lina_nic_card_path(f->nic.pci_path, config->merge_vfs, d->pci_path);
 	int err = verbs->open_device(found, &d->context);
 	if (err)
 		return err;
@@ -156,7 +60,6 @@ static int device_open(
 		device_close(d);
 		return err;
 	}
-	lina_nic_read_dir(found->ibdev_path, &d->nic);
 	d->has_dmabuf = dmabuf_try(d);
 	return 0;
 }
@@ -182,29 +85,69 @@ static void nic_add(struct verbs_hcas *h, struct verbs_port *p)
 	h->nnics++;
 }
 
-/* Opens what is to be used of one device; 0 also where that is nothing. */
-static int device_take(
-	const struct lina_config *config, struct verbs_hcas *h, struct ibv_device *found)
+/* Notes why something is left out; the first reason is the one that is told where nothing is left.
+ */
+static void leave_out(struct verbs_hcas *h, const char *why)
 {
-	struct verbs_device *d = &h->device[h->ndevices];
-	int first = h->nports;
+	lina_info("%s", why);
+	if (!h->first_why[0])
+		(void)snprintf(h->first_why, sizeof(h->first_why), "%s", why);
+}
 
-	int err = device_open(h->verbs, found, d);
-	if (err) {
-		lina_info("%s is left out: it cannot be opened: %s", found->name, strerror(-err));
-		return 0;
-	}
+/* Ports of one card that were found before. */
+static int earlier_ports(const struct verbs_hcas *h, const struct verbs_port *p)
+{
+	int n = 0;
+
+	for (int i = 0; i < h->nports; i++)
+		n += p->device->pci_path[0] &&
+		     strcmp(h->port[i].device->pci_path, p->device->pci_path) == 0;
+	return n;
+}
+
+static int ports_take(
+	const struct lina_config *config, struct verbs_hcas *h, struct verbs_device *d)
+{
+	char why[LINA_VERBS_WHY_BYTES];
+
 	for (int i = 1; i <= d->attr.phys_port_cnt && h->nports < VERBS_PORTS_MAX; i++) {
 		struct verbs_port *p = &h->port[h->nports];
-		err = port_open(config, d, (uint8_t)i, p);
-		if (!err) {
-			h->nports++;
-			nic_add(h, p);
-		} else if (err == -EINVAL || err == -ENOMEM) {
-			break;
+		int err = verbs_port_open(config, d, (uint8_t)i, p, why);
+		if (err == -ENODEV) {
+			leave_out(h, why);
+			continue;
 		}
-		err = 0;
+		if (err)
+			return err;
+		p->card_number = i + earlier_ports(h, p);
+		h->nports++;
+		nic_add(h, p);
 	}
+	return 0;
+}
+
+/* Opens what is to be used of one device; 0 also where that is nothing. */
+static int device_take(
+	const struct lina_config *config, struct verbs_hcas *h, const struct found *found)
+{
+	struct verbs_device *d = &h->device[h->ndevices];
+	char why[LINA_VERBS_WHY_BYTES];
+	int first = h->nports;
+
+	if (found->device->transport_type != IBV_TRANSPORT_IB) {
+		(void)snprintf(why, sizeof(why),
+			"%s is left out: it is neither InfiniBand nor RoCE", found->device->name);
+		leave_out(h, why);
+		return 0;
+	}
+	int err = device_open(config, h->verbs, found, d);
+	if (err) {
+		(void)snprintf(why, sizeof(why), "%s is left out: it cannot be opened: %s",
+			found->device->name, strerror(-err));
+		leave_out(h, why);
+		return 0;
+	}
+	err = ports_take(config, h, d);
 	if (h->nports == first)
 		device_close(d);
 	else
@@ -233,41 +176,100 @@ static void hcas_log(const struct verbs_hcas *h)
 			  "%s",
 			i, p->name,
 			p->attr.link_layer == IBV_LINK_LAYER_ETHERNET ? "RoCE" : "InfiniBand",
-			p->speed_mbps, 128 << p->attr.active_mtu, p->gid_index,
+			p->speed_mbps, 128 << p->attr.active_mtu, p->address.gid_index,
 			p->device->nic.numa_node,
 			p->device->nic.pci_path[0] ? p->device->nic.pci_path : "not on PCI");
 	}
 }
 
-int verbs_hcas_open(const struct lina_config *config, struct verbs_hcas *h, char *why)
+/* --- all of them --- */
+
+/* NCCL takes a port to be on the rail of the others with its number, on whatever host: so numbers
+ * follow the place in the machine, which is the same in all, not the order in which drivers were
+ * loaded. Devices elsewhere than on PCI come last, in that order. */
+static int by_place(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+	const char *px = x->nic.pci_path, *py = y->nic.pci_path;
+
+	if (!*px || !*py)
+		return *px ? -1 : *py ? 1 : x->number - y->number;
+	px = strrchr(px, '/');
+	py = strrchr(py, '/');
+	size_t nx = strlen(px), ny = strlen(py); /* a domain may have more digits */
+	if (nx != ny)
+		return nx < ny ? -1 : 1;
+	return strcmp(px, py);
+}
+
+static int devices_find(
+	const struct lina_config *config, struct ibv_device **list, int n, struct found **found_p)
+{
+	struct found *found = calloc((size_t)n + 1, sizeof(*found));
+	if (!found)
+		return -ENOMEM;
+	for (int i = 0; i < n; i++) {
+		found[i].device = list[i];
+		found[i].number = i;
+		lina_nic_read_dir(list[i]->ibdev_path, &found[i].nic);
+	}
+	if (config->pci_order)
+		qsort(found, (size_t)n, sizeof(*found), by_place);
+	*found_p = found;
+	return 0;
+}
+
+static int devices_take(
+	const struct lina_config *config, struct verbs_hcas *h, struct ibv_device **list, int n)
+{
+	struct found *found;
+	int i;
+
+	int err = devices_find(config, list, n, &found);
+	if (err)
+		return err;
+	for (i = 0; i < n && h->ndevices < VERBS_DEVICES_MAX && h->nports < VERBS_PORTS_MAX && !err;
+		i++)
+		err = device_take(config, h, &found[i]);
+	if (!err && i < n)
+		lina_warn("of %d RDMA devices only the first are used, with %d ports; LINA_HCA or "
+			  "NCCL_IB_HCA chooses others",
+			n, h->nports);
+	free(found);
+	return err;
+}
+
+static int hcas_fill(const struct lina_config *config, struct verbs_hcas *h, char *why)
 {
 	struct ibv_device **list;
 	int n = 0;
 
+	int err = h->verbs->get_device_list(&n, &list);
+	if (err) {
+		(void)snprintf(
+			why, LINA_VERBS_WHY_BYTES, "no list of RDMA devices: %s", strerror(-err));
+		return -ENODEV;
+	}
+	err = devices_take(config, h, list, n);
+	h->verbs->free_device_list(list);
+	if (err || h->nports)
+		return err;
+	(void)snprintf(why, LINA_VERBS_WHY_BYTES,
+		n ? "of %d RDMA devices none can be used: %.200s" : "no RDMA device", n,
+		h->first_why);
+	return -ENODEV;
+}
+
+int verbs_hcas_open(const struct lina_config *config, struct verbs_hcas *h, char *why)
+{
 	memset(h, 0, sizeof(*h));
 	int err = lina_verbs_load(&h->verbs, why);
 	if (err)
 		return err;
 	if (h->verbs->fork_init())
 		lina_info("libibverbs cannot protect its memory when the process forks");
-	err = h->verbs->get_device_list(&n, &list);
-	if (err) {
-		(void)snprintf(
-			why, LINA_VERBS_WHY_BYTES, "no list of RDMA devices: %s", strerror(-err));
-		return -ENODEV;
-	}
 	pthread_mutex_init(&h->lock, NULL);
-	for (int i = 0; i < n && h->ndevices < VERBS_DEVICES_MAX && !err; i++)
-		err = device_take(config, h, list[i]);
-	h->verbs->free_device_list(list);
-	if (!err && h->nports == 0) {
-		(void)snprintf(why, LINA_VERBS_WHY_BYTES,
-			n ? "of %d RDMA devices none has an "
-			    "active port that LINA_HCA or NCCL_IB_HCA chooses"
-			  : "no RDMA device",
-			n);
-		err = -ENODEV;
-	}
+	err = hcas_fill(config, h, why);
 	if (err) {
 		verbs_hcas_close(h);
 		return err;
@@ -373,6 +375,12 @@ static void event_take(struct verbs_device *d, const struct ibv_async_event *eve
 	case IBV_EVENT_PORT_ACTIVE:
 		lina_info("%s port %d has its link again", d->name, event->element.port_num);
 		d->down &= ~bit;
+		break;
+	case IBV_EVENT_GID_CHANGE:
+	case IBV_EVENT_LID_CHANGE:
+	case IBV_EVENT_PKEY_CHANGE:
+		lina_info("%s port %d: %s; connections from now on heed it", d->name,
+			event->element.port_num, d->verbs->event_type_str(event->event_type));
 		break;
 	case IBV_EVENT_CQ_ERR:
 		cq_event(event->element.cq->cq_context);

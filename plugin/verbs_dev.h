@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "plugin/gid_pick.h"
+#include "plugin/hca_spec.h"
 #include "plugin/link.h"
 #include "plugin/mr_cache.h"
 #include "plugin/verbs.h"
@@ -19,7 +20,7 @@
 #include "topology/nic.h"
 
 enum {
-	VERBS_DEVICES_MAX = 32,
+	VERBS_DEVICES_MAX = 64, /* that have a port of use */
 	VERBS_PORTS_MAX = 64,
 	VERBS_NICS_MAX = 128,
 	VERBS_NAME_BYTES = 72,   /* of a port */
@@ -33,6 +34,7 @@ struct verbs_device {
 	struct ibv_device_attr attr;
 	char name[64];
 	struct lina_nic nic;
+	char pci_path[PATH_MAX]; /* of the whole card, for NCCL; "" where nic has none */
 	bool has_dmabuf;
 	_Atomic bool gone;          /* it was taken away: nothing on it works any more */
 	_Atomic uint64_t down;      /* bit per port: it has no link */
@@ -49,13 +51,31 @@ struct verbs_health {
 	_Atomic int qp_event; /* the last enum ibv_event_type that ended a queue pair; 0: none */
 };
 
+/* What a queue pair's packets carry. */
+struct verbs_address {
+	union ibv_gid gid;
+	uint8_t gid_index;
+	uint8_t roce_version; /* 0: InfiniBand */
+	uint16_t lid;
+	uint8_t mtu;    /* enum ibv_mtu */
+	bool needs_grh; /* InfiniBand: within the subnet too */
+};
+
+/* The part of an InfiniBand address that routers between subnets know a port by, where they do:
+ * 16 bits within the subnet's prefix. 0: none. */
+static inline uint16_t verbs_gid_flid(const uint8_t gid[16])
+{
+	return (uint16_t)(gid[4] << 8 | gid[5]);
+}
+
 struct verbs_port {
 	struct verbs_device *device;
 	uint8_t number;
-	char name[VERBS_NAME_BYTES]; /* the device's, with the port where it has several */
-	struct ibv_port_attr attr;   /* when it was found */
-	union ibv_gid gid;
-	uint8_t gid_index;
+	int card_number; /* for NCCL: no other port of the card has it */
+	struct lina_hca_place place;
+	char name[VERBS_NAME_BYTES];  /* the device's, with the port where it has several */
+	struct ibv_port_attr attr;    /* when it was found */
+	struct verbs_address address; /* as it was last; guarded by the device's lock */
 	int speed_mbps;
 	struct lina_link *link;
 };
@@ -71,6 +91,7 @@ struct verbs_nic {
 
 struct verbs_hcas {
 	const struct lina_verbs *verbs;
+	char first_why[LINA_VERBS_WHY_BYTES]; /* something was left out */
 	int ndevices, nports;
 	_Atomic int nnics;
 	pthread_mutex_t lock; /* of adding nics */
@@ -91,6 +112,16 @@ int verbs_hcas_merge(struct verbs_hcas *hcas, int ndevs, const int *devs, int *d
 /* Kinds of GPU memory that the NICs of this host can reach as far as sysfs says: whether a module
  * for it is loaded. */
 bool verbs_peer_memory(const char *sysfs_root);
+
+/* Number number of device, with its link. -ENODEV: not to be used, and why
+ * (LINA_VERBS_WHY_BYTES); else -EINVAL, -ENOMEM (logged). */
+int verbs_port_open(const struct lina_config *config, struct verbs_device *device, uint8_t number,
+	struct verbs_port *port_p, char *why);
+/* As it is now: addresses change with interfaces, LIDs with the subnet's manager. */
+void verbs_port_address(
+	const struct lina_config *config, struct verbs_port *port, struct verbs_address *address_p);
+/* Of the bits of struct ibv_port_attr. */
+int verbs_speed_mbps(uint32_t speed, unsigned width);
 
 /* Takes in what has happened to the device, as far as that has not been done a moment ago. */
 void verbs_device_events(struct verbs_device *device, uint64_t now_ns);

@@ -41,6 +41,7 @@ static int loop_open(struct verbs_conn *c, int i)
 	if (loop->port)
 		return 0;
 	loop->port = c->rail[i].port;
+	loop->address = c->rail[i].address;
 	int err = verbs_rail_open(c, loop, IBV_ACCESS_LOCAL_WRITE);
 	if (!err)
 		err = verbs_rail_init(c, loop);

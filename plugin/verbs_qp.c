@@ -169,24 +169,32 @@ static int traffic_of(const struct lina_config *config, enum lina_class cls)
 	return cls == LINA_CLASS_LATENCY ? config->latency_tc : config->bulk_tc;
 }
 
+/* Ports of InfiniBand, by the prefixes of their addresses but for what routers know them by. */
+static bool in_one_subnet(const uint8_t a[16], const uint8_t b[16])
+{
+	enum { FLID_AT = 4, FLID_END = 6, PREFIX_END = 8 };
+
+	return memcmp(a, b, FLID_AT) == 0 &&
+	       memcmp(a + FLID_END, b + FLID_END, PREFIX_END - FLID_END) == 0;
+}
+
 static struct ibv_ah_attr path_to(
 	const struct verbs_conn *c, const struct verbs_rail *rail, enum lina_class cls)
 {
-	const struct verbs_port *port = rail->port;
-	struct ibv_ah_attr ah = { .port_num = port->number };
-	union ibv_gid gid;
+	const struct verbs_address *own = &rail->address;
+	uint16_t flid = verbs_gid_flid(rail->peer.gid);
+	bool routed = !own->roce_version && !in_one_subnet(own->gid.raw, rail->peer.gid);
+	struct ibv_ah_attr ah = { .port_num = rail->port->number,
+		.dlid = routed && flid ? flid : rail->peer.lid,
+		.sl = (uint8_t)level_of(c->sock.config, cls),
+		.is_global = own->roce_version || routed || own->needs_grh };
 
-	memcpy(gid.raw, rail->peer.gid, sizeof(gid.raw));
-	ah.dlid = rail->peer.lid;
-	ah.sl = (uint8_t)level_of(c->sock.config, cls);
-	/* RoCE always, InfiniBand between subnets. */
-	ah.is_global = rail->peer.is_ethernet ||
-		       gid.global.subnet_prefix != port->gid.global.subnet_prefix;
 	if (ah.is_global)
-		ah.grh = (struct ibv_global_route){ .dgid = gid,
-			.sgid_index = port->gid_index,
+		ah.grh = (struct ibv_global_route){ .sgid_index = own->gid_index,
 			.hop_limit = HOP_LIMIT,
 			.traffic_class = (uint8_t)traffic_of(c->sock.config, cls) };
+	if (ah.is_global)
+		memcpy(ah.grh.dgid.raw, rail->peer.gid, sizeof(ah.grh.dgid.raw));
 	return ah;
 }
 
@@ -200,7 +208,7 @@ static uint32_t psn_of(uint32_t first, uint32_t life)
 
 static int ready_to_receive(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
 {
-	uint8_t mtu = (uint8_t)rail->port->attr.active_mtu;
+	uint8_t mtu = rail->own.mtu;
 	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_RTR,
 		.path_mtu = rail->peer.mtu < mtu ? rail->peer.mtu : mtu,

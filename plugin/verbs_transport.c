@@ -77,6 +77,10 @@ static int verbs_count(const struct lina_transport *t)
 
 static int merge(struct lina_transport *t, int ndevs, const int *devs, int *dev_p)
 {
+	if (ndevs > 1 && !t->config->merge_nics) {
+		lina_info("NCCL merges no devices: LINA_MERGE_NICS or NCCL_IB_MERGE_NICS is 0");
+		return -EINVAL;
+	}
 	return verbs_hcas_merge(&t->hcas, ndevs, devs, dev_p);
 }
 
@@ -90,13 +94,40 @@ static int ptr_support(const struct lina_transport *t, const struct verbs_nic *n
 	       (dmabuf ? LINA_PTR_DMABUF : 0);
 }
 
-/* Ports of different hosts are on one rail where their order is the same. */
+/* As the user said; else ports of different hosts are on one rail where their order is the same. */
 static int16_t rail_id(const struct verbs_nic *nic, int dev)
 {
 	_Static_assert(VERBS_NICS_MAX <= INT16_MAX, "a device's number is a rail's");
-	int id = nic->nports == 1 ? dev : LINA_ID_UNSET;
+	int16_t id = nic->port[0]->place.rail;
 
-	return (int16_t)id;
+	for (int i = 1; i < nic->nports; i++)
+		if (nic->port[i]->place.rail != id)
+			id = LINA_HCA_UNSET;
+	if (id != LINA_HCA_UNSET)
+		return id;
+	return (int16_t)(nic->nports == 1 ? dev : LINA_ID_UNSET);
+}
+
+/* NCCL lets no two devices talk that are on different planes: a device with ports on several has
+ * one of its own, which says which. */
+static int16_t plane_id(const struct verbs_nic *nic)
+{
+	int planes = 1 << LINA_HCA_PLANES;
+	bool several = false;
+
+	for (int i = 0; i < nic->nports; i++) {
+		int16_t plane = nic->port[i]->place.plane;
+		if (plane == LINA_HCA_UNSET)
+			return LINA_ID_UNSET;
+		several = several || plane != nic->port[0]->place.plane;
+		planes |= 1 << plane;
+	}
+	return several ? (int16_t)planes : nic->port[0]->place.plane;
+}
+
+static uint64_t guid_of(const struct verbs_device *d)
+{
+	return be64toh(d->attr.sys_image_guid ? d->attr.sys_image_guid : d->attr.node_guid);
 }
 
 static void verbs_props(const struct lina_transport *t, int dev, struct lina_net_props *props_p)
@@ -106,10 +137,10 @@ static void verbs_props(const struct lina_transport *t, int dev, struct lina_net
 
 	*props_p = (struct lina_net_props){
 		.name = nic->name,
-		.pci_path = d->nic.pci_path[0] ? d->nic.pci_path : NULL,
-		.guid = be64toh(d->attr.sys_image_guid),
+		.pci_path = d->pci_path[0] ? d->pci_path : NULL,
+		.guid = guid_of(d),
 		.ptr_support = ptr_support(t, nic),
-		.port = nic->port[0]->number,
+		.port = nic->port[0]->card_number,
 		.max_comms = d->attr.max_qp / QPS_OF_CONN,
 		.max_recvs = LINA_RECVS_MAX,
 		.ndevs = nic->nindexes,
@@ -117,7 +148,7 @@ static void verbs_props(const struct lina_transport *t, int dev, struct lina_net
 		.max_coll_bytes = VERBS_MESSAGE_MAX_BYTES,
 		.max_multi_request = 1,
 		.rail_id = rail_id(nic, dev),
-		.plane_id = LINA_ID_UNSET,
+		.plane_id = plane_id(nic),
 	};
 	for (int i = 0; i < nic->nports; i++)
 		props_p->speed_mbps += nic->port[i]->speed_mbps;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { MAGIC = 0x4c494252, VERSION = 1 }; /* "LIBR" */
+enum { MAGIC = 0x4c494252, VERSION = 2 }; /* "LIBR" */
 
 /* Cursors: what is put or got moves on. */
 static void put(uint8_t **at, uint64_t value, int nbytes)
@@ -24,13 +24,15 @@ static uint64_t get(const uint8_t **at, int nbytes)
 
 /* --- info: 24 bytes and 40 for each rail --- */
 
+enum { VERSION_BITS = 3, DOWN_BIT = 2 };
+
 static void rail_encode(const struct verbs_rail_info *rail, uint8_t **at)
 {
 	memcpy(*at, rail->gid, sizeof(rail->gid));
 	*at += sizeof(rail->gid);
 	put(at, rail->lid, 2);
 	put(at, rail->mtu, 1);
-	put(at, (unsigned)rail->is_ethernet | (unsigned)rail->is_down << 1, 1);
+	put(at, rail->roce_version | (unsigned)rail->is_down << DOWN_BIT, 1);
 	put(at, rail->rkey, 4);
 	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
 		put(at, rail->qpn[cls], 4);
@@ -61,10 +63,11 @@ static int rail_decode(const uint8_t **at, struct verbs_rail_info *rail)
 	rail->lid = (uint16_t)get(at, 2);
 	rail->mtu = (uint8_t)get(at, 1);
 	unsigned bits = (unsigned)get(at, 1);
-	rail->is_ethernet = bits & 1;
-	rail->is_down = bits >> 1 & 1;
+	rail->roce_version = (uint8_t)(bits & VERSION_BITS);
+	rail->is_down = bits >> DOWN_BIT & 1;
 	rail->rkey = (uint32_t)get(at, 4);
-	bool good = rail->mtu >= 1 && rail->mtu <= 5 && bits <= 3;
+	bool good = rail->mtu >= 1 && rail->mtu <= 5 && rail->roce_version <= 2 &&
+		    bits >> DOWN_BIT <= 1;
 	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
 		rail->qpn[cls] = (uint32_t)get(at, 4);
 		rail->psn[cls] = (uint32_t)get(at, 4);

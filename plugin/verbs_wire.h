@@ -31,7 +31,7 @@ struct verbs_rail_info {
 	uint8_t gid[16];
 	uint16_t lid;                                    /* InfiniBand */
 	uint8_t mtu;                                     /* enum ibv_mtu */
-	bool is_ethernet;                                /* RoCE */
+	uint8_t roce_version;                            /* 1, 2; 0: InfiniBand */
 	bool is_down;                                    /* it could not be set up */
 	uint32_t rkey;                                   /* of the control memory */
 	uint32_t qpn[LINA_NCLASSES], psn[LINA_NCLASSES]; /* 24 bits each; 0: none */

@@ -58,6 +58,20 @@ void lina_nic_read_dir(const char *dir, struct lina_nic *nic_p)
 	nic_p->numa_node = nic_p->pci_path[0] ? number_read(nic_p->pci_path, "numa_node", -1) : -1;
 }
 
+void lina_nic_card_path(const char *pci_path, bool join_vfs, char *card)
+{
+	char link[PATH_MAX];
+
+	if (!join_vfs || path_join(link, pci_path, "physfn") || !realpath(link, card))
+		(void)snprintf(card, PATH_MAX, "%s", pci_path);
+	size_t n = strlen(card);
+	if (n < 2 || card[n - 2] != '.')
+		return;
+	card[n - 1] = '0';
+	if (access(card, F_OK))
+		(void)snprintf(card, PATH_MAX, "%s", pci_path);
+}
+
 int lina_nic_read(const char *sysfs_root, const char *name, struct lina_nic *nic_p)
 {
 	char class_net[PATH_MAX], dir[PATH_MAX];

@@ -28,7 +28,10 @@ static void start(const struct fabric_settings *settings)
 		LIST_INIT(&dev->contexts);
 		snprintf(dev->base.name, sizeof(dev->base.name), "fake%d", i);
 		snprintf(dev->base.dev_name, sizeof(dev->base.dev_name), "fake_uverbs%d", i);
-		snprintf(dev->base.ibdev_path, sizeof(dev->base.ibdev_path), "/nowhere/fake%d", i);
+		snprintf(dev->base.ibdev_path, sizeof(dev->base.ibdev_path), "%.128s/fake%d",
+			settings->sysfs ? settings->sysfs : "/nowhere", i);
+		if (settings->device_tell)
+			settings->device_tell(i, &dev->base);
 	}
 }
 
@@ -70,6 +73,7 @@ struct fabric_settings fabric_defaults(void)
 {
 	return (struct fabric_settings){
 		.ndevices = 1,
+		.nports = 1,
 		.max_qp = 4096,
 		.max_cq = 4096,
 		.max_mr = 4096,
@@ -267,6 +271,8 @@ static const struct lina_verbs table = {
 	.close_device = fake_close_device,
 	.query_device = fake_query_device,
 	.query_port = fake_query_port,
+	.query_speed_ex = fake_query_speed_ex,
+	.query_port_speed = fake_query_port_speed,
 	.query_gid = fake_query_gid,
 	.get_async_event = fake_get_async_event,
 	.ack_async_event = fake_ack_async_event,

@@ -19,14 +19,25 @@
 
 #include "plugin/verbs.h"
 
-enum { FABRIC_DEVICES_MAX = 8, FABRIC_GIDS = 4, FABRIC_PKEYS = 2, FABRIC_SGES_MAX = 8 };
+enum { FABRIC_DEVICES_MAX = 80, FABRIC_GIDS = 8, FABRIC_PKEYS = 2, FABRIC_SGES_MAX = 8 };
 
 struct fabric_settings {
-	bool missing;    /* lina_verbs_load finds no library */
-	int ndevices;    /* 0..FABRIC_DEVICES_MAX, fake0, fake1, ... with one port each */
-	bool infiniband; /* ports with a LID; else Ethernet, RoCE v1 and v2 in turn */
-	bool manual;     /* only fabric_pump moves anything */
-	uint64_t seed;   /* of who is next; 0: in turn */
+	bool missing; /* lina_verbs_load finds no library */
+	int ndevices; /* 0..FABRIC_DEVICES_MAX, fake0, fake1, ... */
+	int nports;   /* of each; only the first carries anything */
+	/* Where their directories are, as /sys/class/infiniband has them; NULL: nowhere. */
+	const char *sysfs;
+	/* If not NULL: changes what a device says of itself, or of a port, before anybody hears it.
+	 * Must not call the fabric. */
+	void (*device_tell)(int dev, struct ibv_device *device);
+	void (*port_tell)(int dev, int port, struct ibv_port_attr *attr);
+	/* The same of an entry of a port's addresses; one of zeros is none. */
+	void (*gid_tell)(int dev, uint32_t index, union ibv_gid *gid);
+	uint32_t speed_ex;   /* active_speed_ex */
+	uint64_t port_speed; /* in units of 100 Mbit/s; 0: there is no such call */
+	bool infiniband;     /* ports with a LID; else Ethernet, RoCE v1 and v2 in turn */
+	bool manual;         /* only fabric_pump moves anything */
+	uint64_t seed;       /* of who is next; 0: in turn */
 	/* What a device allows. */
 	int max_qp, max_cq, max_mr, max_qp_wr, max_sge, max_cqe, max_inline;
 	uint64_t max_locked_bytes; /* of all memory regions together: -ENOMEM beyond */
@@ -70,6 +81,9 @@ struct fabric_post {
 	int dev;
 	uint32_t qp_num;
 	uint8_t service_level, traffic_class; /* of the queue pair's path */
+	bool is_global;
+	uint16_t dlid;
+	uint8_t sgid_index, mtu;
 	uint16_t pkey_index;
 	enum ibv_wr_opcode opcode;
 	uint32_t bytes;

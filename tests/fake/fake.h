@@ -174,6 +174,8 @@ int fake_open_device(struct ibv_device *device, struct ibv_context **context_p);
 int fake_close_device(struct ibv_context *context);
 int fake_query_device(struct ibv_context *context, struct ibv_device_attr *attr_p);
 int fake_query_port(struct ibv_context *context, uint8_t port, struct ibv_port_attr *attr_p);
+int fake_query_speed_ex(struct ibv_context *context, uint8_t port, uint32_t *speed_p);
+int fake_query_port_speed(struct ibv_context *context, uint8_t port, uint64_t *speed_p);
 int fake_query_gid(
 	struct ibv_context *context, uint8_t port, uint32_t index, struct ibv_gid_entry *entry_p);
 int fake_get_async_event(struct ibv_context *context, struct ibv_async_event *event_p);

@@ -115,9 +115,15 @@ int fake_query_device(struct ibv_context *context, struct ibv_device_attr *attr_
 		.max_pd = 1024,
 		.max_qp_rd_atom = 16,
 		.max_qp_init_rd_atom = 16,
-		.phys_port_cnt = 1,
+		.phys_port_cnt = (uint8_t)fake.settings.nports,
 	};
 	return fake_leave(0);
+}
+
+static int port_check(struct ibv_context *context, uint8_t port)
+{
+	return port >= 1 && port <= fake.settings.nports ? fake_context_check(fake_context(context))
+							 : -EINVAL;
 }
 
 int fake_query_port(struct ibv_context *ibv_context, uint8_t port, struct ibv_port_attr *attr_p)
@@ -128,7 +134,7 @@ int fake_query_port(struct ibv_context *ibv_context, uint8_t port, struct ibv_po
 	int err = fake_enter("query_port");
 	if (err)
 		return err;
-	err = port == 1 ? fake_context_check(context) : -EINVAL;
+	err = port_check(ibv_context, port);
 	if (err)
 		return fake_leave(err);
 	*attr_p = (struct ibv_port_attr){
@@ -145,10 +151,39 @@ int fake_query_port(struct ibv_context *ibv_context, uint8_t port, struct ibv_po
 		.phys_state = context->dev->up ? 5 : 3,
 		.link_layer = infiniband ? IBV_LINK_LAYER_INFINIBAND : IBV_LINK_LAYER_ETHERNET,
 	};
+	if (fake.settings.port_tell)
+		fake.settings.port_tell(context->dev->index, port, attr_p);
 	return fake_leave(0);
 }
 
-/* Entries 0 and 1 are link-local, 2 and 3 of IPv4; the odd ones are of RoCE v2. */
+int fake_query_speed_ex(struct ibv_context *context, uint8_t port, uint32_t *speed_p)
+{
+	int err = fake_enter("query_speed_ex");
+	if (err)
+		return err;
+	err = port_check(context, port);
+	if (!err)
+		*speed_p = fake.settings.speed_ex;
+	return fake_leave(err);
+}
+
+int fake_query_port_speed(struct ibv_context *context, uint8_t port, uint64_t *speed_p)
+{
+	int err = fake_enter("query_port_speed");
+	if (err)
+		return err;
+	err = port_check(context, port);
+	if (!err && !fake.settings.port_speed)
+		err = -EOPNOTSUPP;
+	if (!err)
+		*speed_p = fake.settings.port_speed;
+	return fake_leave(err);
+}
+
+/* Entries 0 and 1 are link-local, 2 and 3 of IPv4; the odd ones are of RoCE v2. There are no others
+ * unless the settings tell so; of InfiniBand there is one. */
+enum { USUAL_GIDS = 4 };
+
 static union ibv_gid gid_of(int dev, uint32_t index)
 {
 	union ibv_gid gid = { .raw = { 0xfe, 0x80 } };
@@ -159,7 +194,18 @@ static union ibv_gid gid_of(int dev, uint32_t index)
 		};
 	gid.raw[14] = (uint8_t)(index < 2 ? dev : 0);
 	gid.raw[15] = 1;
+	if (index >= USUAL_GIDS || (fake.settings.infiniband && index > 0))
+		gid = (union ibv_gid){ .raw = { 0 } };
+	if (fake.settings.gid_tell)
+		fake.settings.gid_tell(dev, index, &gid);
 	return gid;
+}
+
+static bool is_none(union ibv_gid gid)
+{
+	static const union ibv_gid none;
+
+	return memcmp(&gid, &none, sizeof(gid)) == 0;
 }
 
 int fake_query_gid(struct ibv_context *ibv_context, uint8_t port, uint32_t index,
@@ -171,8 +217,8 @@ int fake_query_gid(struct ibv_context *ibv_context, uint8_t port, uint32_t index
 	int err = fake_enter("query_gid");
 	if (err)
 		return err;
-	err = port == 1 ? fake_context_check(context) : -EINVAL;
-	if (!err && index >= (infiniband ? 1 : FABRIC_GIDS))
+	err = port_check(ibv_context, port);
+	if (!err && (index >= FABRIC_GIDS || is_none(gid_of(context->dev->index, index))))
 		err = -ENODATA;
 	if (err)
 		return fake_leave(err);
@@ -191,17 +237,26 @@ static bool has_gid(int dev, const union ibv_gid *gid)
 {
 	for (uint32_t i = 0; i < FABRIC_GIDS; i++) {
 		union ibv_gid own = gid_of(dev, i);
-		if (memcmp(&own, gid, sizeof(own)) == 0)
+		if (!is_none(own) && memcmp(&own, gid, sizeof(own)) == 0)
 			return true;
 	}
 	return false;
+}
+
+static uint16_t lid_of(int dev)
+{
+	struct ibv_port_attr attr = { .lid = (uint16_t)(dev + 1) };
+
+	if (fake.settings.port_tell)
+		fake.settings.port_tell(dev, 1, &attr);
+	return attr.lid;
 }
 
 struct fake_device *fake_path_device(const struct ibv_ah_attr *path)
 {
 	for (int i = 0; i < fake.settings.ndevices; i++)
 		if (path->is_global ? has_gid(i, &path->grh.dgid)
-				    : fake.settings.infiniband && path->dlid == i + 1)
+				    : fake.settings.infiniband && path->dlid == lid_of(i))
 			return &fake.devices[i];
 	return NULL;
 }

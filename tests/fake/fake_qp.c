@@ -166,6 +166,7 @@ static int rtr_to(struct fake_qp *qp, const struct ibv_qp_attr *attr)
 	if (err)
 		return err;
 	qp->attr.ah_attr = attr->ah_attr;
+	qp->attr.path_mtu = attr->path_mtu;
 	qp->attr.dest_qp_num = attr->dest_qp_num;
 	qp->attr.rq_psn = attr->rq_psn;
 	return 0;
@@ -325,6 +326,10 @@ static void remember(const struct fake_qp *qp, const struct fake_work *work)
 		.qp_num = qp->base.qp_num,
 		.service_level = path->sl,
 		.traffic_class = path->grh.traffic_class,
+		.is_global = path->is_global,
+		.dlid = path->dlid,
+		.sgid_index = path->grh.sgid_index,
+		.mtu = (uint8_t)qp->attr.path_mtu,
 		.pkey_index = qp->attr.pkey_index,
 		.opcode = work->opcode,
 		.bytes = work->bytes,

@@ -115,7 +115,7 @@ static size_t info_seed(uint8_t *out)
 
 	for (int i = 0; i < info.nrails; i++)
 		info.rail[i] = (struct verbs_rail_info){
-			.gid = { 1 }, .mtu = 5, .is_ethernet = true, .qpn = { 17, 18 }
+			.gid = { 1 }, .mtu = 5, .roce_version = 2, .qpn = { 17, 18 }
 		};
 	verbs_info_encode(&info, out);
 	return VERBS_INFO_BYTES;

@@ -21,7 +21,7 @@ static struct verbs_info info_of(int nrails)
 		memset(rail->gid, 0xa0 + i, sizeof(rail->gid));
 		rail->lid = (uint16_t)(65535 - i);
 		rail->mtu = (uint8_t)(1 + i);
-		rail->is_ethernet = i % 2;
+		rail->roce_version = (uint8_t)(i % 3);
 		rail->is_down = i / 2 % 2;
 		rail->rkey = UINT32_MAX - (uint32_t)i;
 		for (int cls = 0; cls < LINA_NCLASSES; cls++) {
@@ -59,7 +59,7 @@ static void damaged_info_is_refused(void **state)
 		uint8_t value;
 	} bad[] = { { MAGIC_AT, 0 }, { VERSION_AT, 9 }, { NRAILS_AT, 0 },
 		{ NRAILS_AT, VERBS_RAILS_MAX + 1 }, { ZERO_AT, 1 }, { MTU_AT, 0 }, { MTU_AT, 6 },
-		{ BITS_AT, 4 }, { QPN_AT, 1 }, { QPN_AT + 4, 1 } };
+		{ BITS_AT, 3 }, { BITS_AT, 8 }, { QPN_AT, 1 }, { QPN_AT + 4, 1 } };
 	struct verbs_info sent = info_of(2), got;
 	uint8_t bytes[VERBS_INFO_BYTES];
 
