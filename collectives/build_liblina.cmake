@@ -15,7 +15,8 @@ foreach(part lina_plan lina_collectives lina_planner)
 	get_target_property(part_sources ${part} SOURCES)
 	list(APPEND sources ${part_sources})
 endforeach()
-# Once for both, with what the map names visible.
+# Once for both, with what the map names visible; and compiled to the end, since whatever users have links the archive.
+set(CMAKE_INTERPROCEDURAL_OPTIMIZATION OFF)
 add_library(lina_objects OBJECT ${sources})
 target_link_libraries(lina_objects PRIVATE lina_options)
 target_include_directories(lina_objects SYSTEM PRIVATE ${LINA_NCCL_INCLUDE} ${LINA_CUDA_INCLUDE})
