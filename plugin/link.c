@@ -180,6 +180,7 @@ void lina_link_flow_init(
 	flow->dir = &link->dir[dir];
 	flow->hot = (struct lina_hot_flow){ .hot = &link->hot };
 	flow->counted_bytes = 0;
+	flow->rate = (struct lina_rate_flow){ .seen_ns = 0 };
 	lina_flow_init(&flow->flow, &flow->dir->sched, cls);
 }
 
@@ -206,14 +207,22 @@ void lina_link_drop(struct lina_link_flow *flow)
 	pthread_mutex_unlock(&flow->dir->lock);
 }
 
+/* With the lock held. */
+static inline void post(struct lina_link_flow *flow, uint64_t bytes, uint64_t now_ns)
+{
+	if (!flow->flow.queued_bytes && bytes)
+		lina_rate_back(&flow->rate, flow->flow.below_bytes);
+	lina_flow_post(&flow->flow, bytes, now_ns);
+	if (flow->hot.peer)
+		lina_hot_post(&flow->hot, bytes, now_ns);
+}
+
 void lina_link_post(struct lina_link_flow *flow, uint64_t bytes)
 {
 	uint64_t now_ns = lina_link_now_ns();
 
 	pthread_mutex_lock(&flow->dir->lock);
-	lina_flow_post(&flow->flow, bytes, now_ns);
-	if (flow->hot.peer)
-		lina_hot_post(&flow->hot, bytes, now_ns);
+	post(flow, bytes, now_ns);
 	recount(flow);
 	tell(flow->dir, now_ns);
 	lina_watch_link(&flow->dir->watch, &flow->dir->sched, now_ns);
@@ -269,10 +278,12 @@ void lina_link_cost(struct lina_link_flow *flow, uint64_t bytes, uint64_t ns)
 }
 
 /* What bulk has left tells what the link carries, and whether it runs dry. */
-static void bulk_learn(struct lina_link_dir *dir, uint64_t left_bytes, uint64_t now_ns)
+static void bulk_learn(struct lina_link_flow *flow, uint64_t left_bytes, uint64_t now_ns)
 {
+	struct lina_link_dir *dir = flow->dir;
 	bool busy = dir->full && !dir->sched.held;
 
+	left_bytes = lina_rate_sure(&dir->rate, &flow->rate, left_bytes, now_ns);
 	lina_rate_left(&dir->rate, left_bytes, busy, now_ns);
 	if (!busy || lina_sched_relaxed(&dir->sched, now_ns))
 		return;
@@ -291,7 +302,7 @@ static void below_see(struct lina_link_flow *flow, uint64_t bytes, uint64_t now_
 	lina_flow_below(&flow->flow, bytes);
 	recount(flow);
 	if (dir == &dir->link->dir[LINA_DIR_SEND] && flow->flow.cls == LINA_CLASS_BULK)
-		bulk_learn(dir, before > bytes ? before - bytes : 0, now_ns);
+		bulk_learn(flow, before > bytes ? before - bytes : 0, now_ns);
 }
 
 /* Of the rate that is known now, without the lock. */
@@ -433,9 +444,7 @@ uint64_t lina_link_take(
 	struct asked asked = { .fired = 0 };
 
 	pthread_mutex_lock(&dir->lock);
-	lina_flow_post(&flow->flow, bytes, now_ns);
-	if (flow->hot.peer)
-		lina_hot_post(&flow->hot, bytes, now_ns);
+	post(flow, bytes, now_ns);
 	hear(dir, now_ns);
 	uint64_t taken = take(flow, most_bytes, now_ns, &asked);
 	if (!taken && below_bytes < flow->flow.below_bytes)

@@ -15,6 +15,7 @@
 #include "plugin/config.h"
 #include "plugin/hot.h"
 #include "plugin/pump.h"
+#include "priority/rate.h"
 #include "priority/sched.h"
 
 struct lina_link;
@@ -25,6 +26,7 @@ struct lina_link_flow {
 	struct lina_link_dir *dir;
 	struct lina_hot_flow hot; /* of latency class and sending; its owner says who the peer is */
 	uint64_t counted_bytes;   /* of what is below, in the sum of the direction */
+	struct lina_rate_flow rate; /* of bulk class and sending */
 };
 
 /* name: the interface's, for messages. config lives until close. -ENOMEM. */

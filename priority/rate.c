@@ -47,6 +47,22 @@ static bool is_complete(const struct lina_rate *rate, uint64_t now_ns)
 	       rate->left_bytes - rate->since_bytes >= LINA_RATE_SAMPLE_BYTES;
 }
 
+void lina_rate_back(struct lina_rate_flow *flow, uint64_t below_bytes)
+{
+	flow->old_bytes = below_bytes;
+}
+
+/* A lump for each flow that comes back would otherwise make a short sample as fast as one likes. */
+uint64_t lina_rate_sure(
+	const struct lina_rate *rate, struct lina_rate_flow *flow, uint64_t bytes, uint64_t now_ns)
+{
+	uint64_t old_bytes = flow->seen_ns < rate->since_ns ? flow->old_bytes : 0;
+
+	flow->seen_ns = now_ns;
+	flow->old_bytes = 0;
+	return bytes > old_bytes ? bytes - old_bytes : 0;
+}
+
 void lina_rate_left(struct lina_rate *rate, uint64_t bytes, bool busy, uint64_t now_ns)
 {
 	if (now_ns < rate->looked_ns)

@@ -38,6 +38,20 @@ struct lina_rate {
 	unsigned nsamples;    /* up to LINA_RATE_FIRST_SAMPLES */
 };
 
+/* What one of several flows has below is looked at only while it has something to send. */
+struct lina_rate_flow {
+	uint64_t seen_ns;   /* when it was last looked at */
+	uint64_t old_bytes; /* that were below when it came back, and may have left long before */
+};
+
+/* The flow has something to send again. below_bytes: as it was last seen. */
+void lina_rate_back(struct lina_rate_flow *flow, uint64_t below_bytes);
+
+/* bytes of the flow have left since it was last looked at; returns what of them is sure to have
+ * left within the sample that is being taken. */
+uint64_t lina_rate_sure(
+	const struct lina_rate *rate, struct lina_rate_flow *flow, uint64_t bytes, uint64_t now_ns);
+
 /* bytes have left since the last call. busy: it is the link that keeps more from leaving, and was
  * all the time since the last call. Times as in priority/sched.h: one that is earlier than that of
  * the last call counts as that. */

@@ -14,7 +14,7 @@
 
 #define CHUNK UINT64_C(16384)
 
-enum { LIMIT_MS = 30000, NTHREADS = 3 };
+enum { LIMIT_MS = 30000, NTHREADS = 3, NBACK = 32 };
 
 static struct lina_config config;
 static struct lina_link *link_;
@@ -339,6 +339,37 @@ static void connections_of_several_threads_share_a_link(void **state)
 	end();
 }
 
+/* What connections had below when they had nothing more to send has left long before they come back
+ * with something, one after the other. */
+static void connections_that_come_back_do_not_make_a_link_faster(void **state)
+{
+	struct lina_link_flow other[NBACK];
+
+	(void)state;
+	begin();
+	rate_learn();
+	uint32_t byte_ps = bulk.flow.sched->params.byte_ps;
+	for (int i = 0; i < NBACK; i++) {
+		lina_link_flow_init(link_, LINA_DIR_SEND, LINA_CLASS_BULK, &other[i]);
+		lina_link_post(&other[i], 10 * CHUNK);
+		lina_link_sent(&other[i], 10 * CHUNK);
+	}
+	bulk_pump(&bulk);
+	for (int i = 0; i < NBACK; i++) {
+		bulk_fill(&bulk);
+		lina_link_post(&other[i], CHUNK);
+		lina_link_below(&other[i], 0);
+		sleep_ms(1);
+	}
+	bulk_pump(&bulk);
+	lina_link_drop(&bulk); /* ends the sample */
+	lina_link_below(&bulk, 0);
+	assert_in_range(bulk.flow.sched->params.byte_ps, byte_ps / 2, byte_ps * 2);
+	for (int i = 0; i < NBACK; i++)
+		lina_link_drop(&other[i]);
+	end();
+}
+
 #define EACH(test) cmocka_unit_test_setup(test, setup)
 
 int main(void)
@@ -355,6 +386,7 @@ int main(void)
 		EACH(a_hold_that_lingers_says_nothing_of_the_rate),
 		EACH(a_hold_while_latency_work_moves_says_nothing_of_the_rate),
 		EACH(connections_of_several_threads_share_a_link),
+		EACH(connections_that_come_back_do_not_make_a_link_faster),
 	};
 
 	return cmocka_run_group_tests_name("link", tests, NULL, NULL);

@@ -264,6 +264,39 @@ static void a_fast_link_is_counted_rightly(void **state)
 	assert_int_equal(answer(), UINT64_C(50000000000));
 }
 
+/* 20 of 30 bytes may have left at any time since the flow had nothing more to send. */
+static void what_may_have_left_before_the_sample_is_not_sure_to_be_of_it(void **state)
+{
+	struct lina_rate_flow flow = { .seen_ns = c.now_ns };
+
+	(void)state;
+	left(0, MS);
+	lina_rate_back(&flow, 20);
+	assert_int_equal(lina_rate_sure(&c.rate, &flow, 30, c.now_ns + MS), 10);
+	lina_rate_back(&flow, 20); /* who was seen since is known */
+	assert_int_equal(lina_rate_sure(&c.rate, &flow, 30, c.now_ns + 2 * MS), 30);
+}
+
+static void what_left_of_a_flow_that_always_had_more_is_sure(void **state)
+{
+	struct lina_rate_flow flow = { .seen_ns = c.now_ns };
+
+	(void)state;
+	left(0, MS);
+	assert_int_equal(lina_rate_sure(&c.rate, &flow, 30, c.now_ns), 30);
+}
+
+static void a_flow_that_comes_back_has_left_no_less_than_nothing(void **state)
+{
+	struct lina_rate_flow flow = { .seen_ns = c.now_ns };
+
+	(void)state;
+	left(0, MS);
+	lina_rate_back(&flow, 20);
+	assert_int_equal(lina_rate_sure(&c.rate, &flow, 5, c.now_ns), 0);
+	assert_int_equal(lina_rate_sure(&c.rate, &flow, 5, c.now_ns), 5);
+}
+
 #define EACH(test) cmocka_unit_test_setup(test, begin)
 
 int main(void)
@@ -289,6 +322,9 @@ int main(void)
 		EACH(what_is_forgotten_is_learned_anew),
 		EACH(a_time_that_comes_late_is_that_of_the_call_before),
 		EACH(a_fast_link_is_counted_rightly),
+		EACH(what_may_have_left_before_the_sample_is_not_sure_to_be_of_it),
+		EACH(what_left_of_a_flow_that_always_had_more_is_sure),
+		EACH(a_flow_that_comes_back_has_left_no_less_than_nothing),
 	};
 
 	return cmocka_run_group_tests_name("rate", tests, NULL, NULL);
