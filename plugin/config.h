@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-enum { LINA_CONFIG_TEXT_BYTES = 4096, LINA_HOT_FIRST_TABLE = 2 };
+enum { LINA_CONFIG_TEXT_BYTES = 4096, LINA_HOT_FIRST_TABLE = 2, LINA_ROUTING_INFINIBAND = 2 };
 
 /* Whole numbers: field, variable, default, lowest, highest, unit, help. */
 #define LINA_KNOBS_INT(X)                                                                    \
@@ -75,6 +75,13 @@ enum { LINA_CONFIG_TEXT_BYTES = 4096, LINA_HOT_FIRST_TABLE = 2 };
 		"(index)",                                                                         \
 		"InfiniBand: the entry of a port's table of addresses that has what routers "      \
 		"between subnets know it by (FLID), where there is one")                           \
+	X(adaptive_routing, "LINA_ADAPTIVE_ROUTING", "NCCL_IB_ADAPTIVE_ROUTING",                   \
+		LINA_ROUTING_INFINIBAND, 0, 2, "(off, on, on InfiniBand)",                         \
+		"RDMA: whether the network routes each packet its own way; what is larger than "   \
+		"LINA_ADAPTIVE_BYTES then goes ahead of its immediate, with which it could not "   \
+		"be")                                                                              \
+	X(adaptive_bytes, "LINA_ADAPTIVE_BYTES", "NCCL_IB_AR_THRESHOLD", 8192, 0, 2147483647,      \
+		"bytes", "RDMA: see LINA_ADAPTIVE_ROUTING")                                        \
 	X(pci_order, "LINA_PCI_ORDER", "NCCL_IB_DEVICE_PCI_ORDER", 1, 0, 1, "(off, on)",           \
 		"RDMA: number devices by their place on PCI, which is the same on all hosts; "     \
 		"off: as libibverbs lists them")                                                   \

@@ -32,6 +32,16 @@ static int control_make(struct verbs_conn *c)
 	return 0;
 }
 
+/* Where routes are adaptive more bytes than that go ahead of their immediate. */
+static uint32_t whole_bytes(const struct lina_config *config, const struct verbs_address *address)
+{
+	bool adaptive = config->adaptive_routing == LINA_ROUTING_INFINIBAND
+				? !address->roce_version
+				: config->adaptive_routing;
+
+	return adaptive ? (uint32_t)config->adaptive_bytes : UINT32_MAX;
+}
+
 static int own_info(struct verbs_rail *rail)
 {
 	const struct verbs_address *address = &rail->address;
@@ -61,6 +71,7 @@ static int rails_make(struct verbs_conn *c, unsigned access)
 	for (int i = 0; i < c->nrails && !err; i++) {
 		struct verbs_rail *rail = &c->rail[i];
 		verbs_port_address(c->sock.config, rail->port, &rail->address);
+		rail->whole_bytes = whole_bytes(c->sock.config, &rail->address);
 		int rail_err = verbs_rail_open(c, rail, access);
 		if (rail_err)
 			verbs_rail_close(c, rail);

@@ -89,6 +89,7 @@ enum verbs_rail_state {
 struct verbs_rail {
 	struct verbs_port *port;
 	struct verbs_address address; /* of the port, since the connection was made */
+	uint32_t whole_bytes;         /* that go in one request with an immediate */
 	struct ibv_cq *cq;
 	struct ibv_mr *control_mr;
 	struct verbs_qp qp[LINA_NCLASSES];

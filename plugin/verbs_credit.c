@@ -12,6 +12,7 @@
  */
 #include <endian.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "plugin/verbs_recv.h"
 
@@ -29,12 +30,14 @@ static uint64_t there(const struct verbs_receiver *r, const void *at)
 	return r->conn.peer_control + (uint64_t)((const char *)at - (const char *)r->conn.control);
 }
 
-static int control_write(struct verbs_receiver *r, int i, const void *from, size_t bytes)
+static int control_write(
+	struct verbs_receiver *r, int i, const void *from, size_t bytes, bool signal)
 {
 	struct verbs_rail *rail = &r->conn.rail[i];
 
 	return verbs_post(&r->conn, rail, &rail->qp[LINA_CLASS_LATENCY],
 		&(struct verbs_write){ .piece = { .bytes = (uint32_t)bytes },
+			.signal = signal,
 			.from = from,
 			.lkey = rail->control_mr->lkey,
 			.to = there(r, from),
@@ -61,7 +64,7 @@ static int credit_write(
 		r->credits_due = true;
 		return 0;
 	}
-	return control_write(r, i, from, n * sizeof(*from));
+	return control_write(r, i, from, n * sizeof(*from), false);
 }
 
 int verbs_credits_write(struct verbs_receiver *r)
@@ -110,11 +113,31 @@ int verbs_credits_tend(struct verbs_receiver *r)
 
 /* --- grants --- */
 
-int verbs_grant_write(struct verbs_receiver *r, int i)
+/* The cell that is next has room: its last write has completed. */
+static bool grant_room(const struct verbs_receiver *r, int i)
 {
-	const uint64_t *cell = &r->conn.control->granted[i];
+	const struct verbs_recv_rail *rr = &r->rail[i];
+	const struct verbs_qp *qp = &r->conn.rail[i].qp[LINA_CLASS_LATENCY];
 
-	return control_write(r, i, cell, sizeof(*cell));
+	return (int32_t)(qp->completed - rr->until[rr->ngrants % VERBS_GRANT_CELLS]) >= 0;
+}
+
+static int grant_write(struct verbs_receiver *r, int i)
+{
+	struct verbs_recv_rail *rr = &r->rail[i];
+	unsigned k = rr->ngrants++ % VERBS_GRANT_CELLS;
+	uint64_t *cell = &r->conn.control->granted[i][k];
+
+	*cell = htobe64(rr->granted);
+	rr->until[k] = r->conn.rail[i].qp[LINA_CLASS_LATENCY].posted + 1;
+	return control_write(r, i, cell, sizeof(*cell), true);
+}
+
+int verbs_grant_again(struct verbs_receiver *r, int i)
+{
+	r->rail[i].ngrants = 0;
+	memset(r->rail[i].until, 0, sizeof(r->rail[i].until));
+	return grant_write(r, i);
 }
 
 static int grant_give(struct verbs_receiver *r, int i)
@@ -125,14 +148,13 @@ static int grant_give(struct verbs_receiver *r, int i)
 	uint64_t ahead = rr->granted - rr->got;
 
 	if (rail->state != VERBS_UP || r->grant_bytes - ahead < r->grant_bytes / GRANT_PARTS ||
-		!verbs_control_room(r, i))
+		!verbs_control_room(r, i) || !grant_room(r, i))
 		return 0;
 	uint64_t given = lina_link_grant(flow, ahead, r->grant_bytes);
 	if (!given)
 		return 0;
 	rr->granted += given;
-	r->conn.control->granted[i] = htobe64(rr->granted);
-	return verbs_grant_write(r, i);
+	return grant_write(r, i);
 }
 
 int verbs_grants_give(struct verbs_receiver *r)
@@ -158,7 +180,7 @@ int verbs_complete_say(struct verbs_receiver *r, const struct verbs_recv_request
 		if (!verbs_control_room(r, i))
 			err = verbs_rail_poll(&r->conn, &r->conn.rail[i]);
 		if (!err && r->conn.rail[i].state == VERBS_UP && verbs_control_room(r, i))
-			err = control_write(r, i, cell, sizeof(*cell));
+			err = control_write(r, i, cell, sizeof(*cell), false);
 		left--;
 	}
 	return err;

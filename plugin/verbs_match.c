@@ -84,14 +84,14 @@ static int receive_take(struct verbs_sender *s, const struct verbs_cts *cts)
 	return 1;
 }
 
-static void grants_take(struct verbs_sender *s)
+void verbs_grants_pull(struct verbs_sender *s, struct verbs_send_rail *sr)
 {
-	for (int i = 0; i < s->conn.nrails; i++) {
-		const uint64_t *cell = &s->conn.control->granted[i];
-		uint64_t granted = be64toh(__atomic_load_n(cell, __ATOMIC_ACQUIRE));
-		if (granted <= s->rail[i].granted) /* an older one, from a rail that broke */
-			continue;
-		s->rail[i].granted = granted;
+	const uint64_t *cells = s->conn.control->granted[sr - s->rail];
+
+	for (int i = 0; i < VERBS_GRANT_CELLS; i++) {
+		uint64_t granted = be64toh(__atomic_load_n(&cells[i], __ATOMIC_ACQUIRE));
+		if (granted > sr->granted)
+			sr->granted = granted;
 	}
 }
 
@@ -100,7 +100,6 @@ int verbs_credits_pull(struct verbs_sender *s)
 	const struct verbs_cts *cts;
 	int n = 1;
 
-	grants_take(s);
 	while (n > 0 && (cts = due(s), is_here(s, cts)))
 		n = receive_take(s, cts);
 	return n < 0 ? n : 0;

@@ -149,7 +149,7 @@ static void rail_up(struct verbs_conn *c, struct verbs_rail *rail)
 
 	int err = rail_fill(r, rail);
 	if (!err && rail->state == VERBS_UP)
-		err = verbs_grant_write(r, i);
+		err = verbs_grant_again(r, i);
 	if (!err && rail->state == VERBS_UP && r->credits_due)
 		(void)verbs_credits_write(r);
 }
@@ -218,7 +218,6 @@ int verbs_receiver_grant(struct verbs_conn *conn, uint64_t bytes)
 	r->nrecvs = VERBS_RECVS;
 	for (int i = 0; i < conn->nrails; i++) {
 		r->rail[i].granted = bytes;
-		conn->control->granted[i] = htobe64(bytes);
 		uint32_t n = conn->rail[i].qp[0].nrecvs;
 		if (verbs_rail_exists(&conn->rail[i]) && n < r->nrecvs)
 			r->nrecvs = n;

@@ -27,7 +27,9 @@ struct verbs_recv_request {
 };
 
 struct verbs_recv_rail {
-	uint64_t granted, got; /* bulk in all */
+	uint64_t granted, got;             /* bulk in all */
+	uint32_t ngrants;                  /* written, in this life of the rail */
+	uint32_t until[VERBS_GRANT_CELLS]; /* completed when a cell's last write has */
 };
 
 struct verbs_receiver {
@@ -60,8 +62,9 @@ int verbs_credits_tend(struct verbs_receiver *r);
 /* Of all receives; a second copy does no harm. */
 int verbs_credits_write(struct verbs_receiver *r);
 
-/* Of rail i, as it was last; it may have been lost with the rail's last life. */
-int verbs_grant_write(struct verbs_receiver *r, int i);
+/* Of rail i, which begins a new life, as it was last: that may have been lost with the one before.
+ */
+int verbs_grant_again(struct verbs_receiver *r, int i);
 
 /* Bulk that has come makes room for more, which is granted when the link lets it and it is worth a
  * write. */

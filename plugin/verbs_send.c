@@ -18,7 +18,7 @@ enum {
 	REPORT_PARTS = 8,          /* of a grant is worth an immediate */
 	ANNOUNCE_BYTES = 16 << 10, /* a larger latency message is announced ahead */
 	LITTLE_BYTES = 4096,
-	MESSAGE_WRITES = 3, /* its two of size, and a chunk */
+	MESSAGE_WRITES = 4, /* its two of size, a chunk, and its immediate */
 	COST_EVERY = 8,     /* chunks; one is measured */
 };
 _Static_assert((int)BULK_CHUNK_MAX_BYTES + (int)REPORT_MAX_BYTES <= (int)VERBS_VALUE_MAX,
@@ -151,6 +151,22 @@ static void imm_choose(struct verbs_sender *s, struct verbs_qp *qp, const struct
 		qp->unreported = 0;
 }
 
+/* Its bytes first, and its immediate in a request of its own: devices route only requests without
+ * one each packet its own way. The rail may break in between. */
+static int split_post(struct verbs_sender *s, struct verbs_rail *rail, struct verbs_qp *qp,
+	const struct verbs_write *whole)
+{
+	struct verbs_write data = *whole, imm = *whole;
+
+	data.piece.has_imm = data.signal = false;
+	imm.piece.offset += imm.piece.bytes;
+	imm.piece.bytes = 0;
+	int err = verbs_post(&s->conn, rail, qp, &data);
+	if (err || rail->state != VERBS_UP)
+		return err;
+	return verbs_post(&s->conn, rail, qp, &imm);
+}
+
 /* Posts on qp, of its class, the next n bytes of part, which is the first of its queue, and ahead
  * of them the size of the message, if it has to be said. The rail may break. */
 static int chunk_post(struct verbs_sender *s, struct verbs_send_rail *sr, struct verbs_qp *qp,
@@ -179,7 +195,8 @@ static int chunk_post(struct verbs_sender *s, struct verbs_send_rail *sr, struct
 	if (part->ended)
 		TAILQ_REMOVE(&sr->moving[qp->cls], part, link);
 	imm_choose(s, qp, part, whole, &w);
-	return verbs_post(&s->conn, rail, qp, &w);
+	return w.piece.has_imm && n > rail->whole_bytes ? split_post(s, rail, qp, &w)
+							: verbs_post(&s->conn, rail, qp, &w);
 }
 
 static bool can_post(const struct verbs_rail *rail, enum lina_class cls)
@@ -262,6 +279,8 @@ static int bulk_push(struct verbs_sender *s, struct verbs_send_rail *sr)
 	struct verbs_rail *rail = sr->rail;
 	struct verbs_part *part;
 
+	if (!TAILQ_EMPTY(&sr->moving[LINA_CLASS_BULK]))
+		verbs_grants_pull(s, sr);
 	while ((part = TAILQ_FIRST(&sr->moving[LINA_CLASS_BULK])) && rail->state == VERBS_UP) {
 		if (!can_post(rail, LINA_CLASS_BULK)) {
 			bulk_tell(sr);

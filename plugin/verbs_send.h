@@ -70,8 +70,10 @@ struct verbs_sender {
 	struct verbs_send_credit credit[VERBS_REQUESTS][LINA_RECVS_MAX];
 };
 
-/* Takes what the receiver has written: credits, for those that wait, and grants. */
+/* Takes the credits that the receiver has written, for those that wait. */
 int verbs_credits_pull(struct verbs_sender *s);
+/* The same of the grants of a rail. */
+void verbs_grants_pull(struct verbs_sender *s, struct verbs_send_rail *sr);
 /* Finds credit for a request that has just been made: it moves or waits. */
 int verbs_credit_match(struct verbs_sender *s, struct verbs_send_request *r);
 

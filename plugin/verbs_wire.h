@@ -23,6 +23,7 @@ enum {
 	VERBS_REQUESTS = 64, /* of one end, a power of two; NCCL has at most 32 in flight */
 	VERBS_INFO_BYTES = 184,
 	VERBS_NOTE_BYTES = 24,
+	VERBS_GRANT_CELLS = 4, /* of a rail, a power of two */
 };
 
 /* --- info --- */
@@ -141,7 +142,10 @@ _Static_assert(sizeof(struct verbs_cts) == 64, "a credit is a cache line");
 /* The sender's memory that the receiver writes to; the receiver has the same as its source. */
 struct verbs_control {
 	struct verbs_cts cts[VERBS_REQUESTS][LINA_RECVS_MAX]; /* receive number k at k % ... */
-	uint64_t granted[VERBS_RAILS_MAX]; /* bulk that may come in all on a rail */
+	/* Bulk that may come in all on a rail: what the largest says. Where the network routes each
+	 * packet its own way, writes of one queue pair reach memory in any order, and one that is
+	 * late must not undo a later one: a cell is written again when that has completed. */
+	uint64_t granted[VERBS_RAILS_MAX][VERBS_GRANT_CELLS];
 	/* With several rails: the receive that was last complete at its place. Where a rail broke
 	 * on the last of what a receiver waited for, nothing else tells the sender, as nobody looks
 	 * after the receiving end any more. */

@@ -38,6 +38,7 @@ struct fabric_settings {
 	bool infiniband;     /* ports with a LID; else Ethernet, RoCE v1 and v2 in turn */
 	bool manual;         /* only fabric_pump moves anything */
 	uint64_t seed;       /* of who is next; 0: in turn */
+	bool adaptive;       /* with a seed: writes of a queue pair reach memory in any order */
 	/* What a device allows. */
 	int max_qp, max_cq, max_mr, max_qp_wr, max_sge, max_cqe, max_inline;
 	uint64_t max_locked_bytes; /* of all memory regions together: -ENOMEM beyond */
@@ -71,6 +72,7 @@ struct fabric_counts {
 	long misuses;   /* objects destroyed below what stands on them; work posted in a wrong state
 			 */
 	long rnr;       /* attempts that met no posted receive */
+	long races;     /* adaptive: plain writes to where one before it, not yet done, goes too */
 	uint64_t bytes; /* moved */
 };
 struct fabric_counts fabric_counts(void);

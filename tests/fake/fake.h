@@ -71,6 +71,7 @@ struct fake_work {
 	uint64_t wr_id, remote_addr;
 	enum ibv_wr_opcode opcode;
 	bool signaled, inlined;
+	bool placed; /* ahead of work before it */
 	uint32_t rkey, bytes;
 	__be32 imm;
 	int nsges;
@@ -162,6 +163,8 @@ void fake_qp_fail(struct fake_qp *qp); /* to the error state; what is posted is 
 void fake_qp_busy(struct fake_qp *qp); /* has work, or none: as it is */
 void fake_queue_done(struct fake_qp *qp, bool sends, enum ibv_wc_status status, struct ibv_wc *wc);
 struct fake_work *fake_queue_next(struct fake_queue *queue); /* not done; NULL: none */
+/* The same, after so many others. */
+struct fake_work *fake_queue_ahead(struct fake_queue *queue, uint64_t nothers);
 
 /* --- the work --- */
 int fake_pump(int n);

@@ -147,7 +147,7 @@ static enum outcome carry_out(
 	}
 	if (immediate && !fake_queue_next(&peer->recv))
 		return try_again(qp, true);
-	if (!data_moves(qp, work, remote))
+	if (!work->placed && !data_moves(qp, work, remote))
 		return fail_work(qp, IBV_WC_LOC_PROT_ERR);
 	if (immediate)
 		immediate_arrives(peer, work);
@@ -156,6 +156,38 @@ static enum outcome carry_out(
 	fake.counts.reads += work->opcode == IBV_WR_RDMA_READ;
 	qp->attempts = 0;
 	return MOVED;
+}
+
+static uint64_t dice(void)
+{
+	fake.settings.seed ^= fake.settings.seed << 13;
+	fake.settings.seed ^= fake.settings.seed >> 7;
+	fake.settings.seed ^= fake.settings.seed << 17;
+	return fake.settings.seed;
+}
+
+static bool is_plain(const struct fake_work *work)
+{
+	return work && work->opcode == IBV_WR_RDMA_WRITE;
+}
+
+/* As where the network routes each packet its own way: the bytes of a write are there before those
+ * of some that were posted before it, if none of them has to do with more than bytes. All complete
+ * in their order even so. */
+static void place_ahead(struct fake_qp *qp, struct fake_qp *peer)
+{
+	enum { FARTHEST = 4 };
+	uint64_t nothers = 0, most = dice() % FARTHEST;
+
+	while (nothers < most && is_plain(fake_queue_ahead(&qp->send, nothers)) &&
+		is_plain(fake_queue_ahead(&qp->send, nothers + 1)))
+		nothers++;
+	struct fake_work *work = fake_queue_ahead(&qp->send, nothers);
+	if (!nothers || work->placed || !work->bytes)
+		return;
+	uint8_t *remote = fake_memory(
+		peer->base.pd, work->rkey, work->remote_addr, work->bytes, IBV_ACCESS_REMOTE_WRITE);
+	work->placed = remote && data_moves(qp, work, remote);
 }
 
 /* Work that the script lets fail. */
@@ -175,6 +207,8 @@ static enum outcome work_next(struct fake_qp *qp)
 	bool scripted = is_scripted();
 	if (scripted && !fake.script.work_moves)
 		return fail_work(qp, fake.script.work_status);
+	if (fake.settings.adaptive)
+		place_ahead(qp, peer);
 	enum outcome outcome = carry_out(qp, peer, work);
 	if (outcome != MOVED)
 		return outcome;
@@ -183,14 +217,6 @@ static enum outcome work_next(struct fake_qp *qp)
 	fake_queue_done(qp, true, IBV_WC_SUCCESS, &wc);
 	fake_qp_busy(qp);
 	return MOVED;
-}
-
-static uint64_t dice(void)
-{
-	fake.settings.seed ^= fake.settings.seed << 13;
-	fake.settings.seed ^= fake.settings.seed >> 7;
-	fake.settings.seed ^= fake.settings.seed << 17;
-	return fake.settings.seed;
 }
 
 /* The queue pair whose turn it is, which goes to the end of the queue. */

@@ -223,11 +223,16 @@ int fake_modify_qp(struct ibv_qp *ibv_qp, struct ibv_qp_attr *attr, int mask)
 
 /* --- queues --- */
 
+struct fake_work *fake_queue_ahead(struct fake_queue *queue, uint64_t nothers)
+{
+	uint64_t number = queue->done + nothers;
+
+	return number < queue->posted ? &queue->ring[number % (uint64_t)(queue->depth + 1)] : NULL;
+}
+
 struct fake_work *fake_queue_next(struct fake_queue *queue)
 {
-	return queue->done == queue->posted
-		       ? NULL
-		       : &queue->ring[queue->done % (uint64_t)(queue->depth + 1)];
+	return fake_queue_ahead(queue, 0);
 }
 
 static bool is_full(const struct fake_queue *queue)
@@ -341,11 +346,27 @@ static void remember(const struct fake_qp *qp, const struct fake_work *work)
 	fake.counts.inlined += work->inlined;
 }
 
+/* Which of two that overlap stays in memory is open: none may depend on it. */
+static bool races(struct fake_qp *qp, const struct ibv_send_wr *wr)
+{
+	uint64_t from = wr->wr.rdma.remote_addr, until = from + sum(wr->sg_list, wr->num_sge);
+	const struct fake_work *work;
+
+	if (!fake.settings.adaptive || wr->opcode != IBV_WR_RDMA_WRITE)
+		return false;
+	for (uint64_t i = 0; (work = fake_queue_ahead(&qp->send, i)); i++)
+		if (work->opcode == IBV_WR_RDMA_WRITE && work->remote_addr < until &&
+			from < work->remote_addr + work->bytes)
+			return true;
+	return false;
+}
+
 static void send_add(struct fake_qp *qp, const struct ibv_send_wr *wr)
 {
 	struct fake_work *work = &qp->send.ring[qp->send.posted % (uint64_t)(qp->send.depth + 1)];
 	size_t at = 0;
 
+	fake.counts.races += races(qp, wr);
 	work->wr_id = wr->wr_id;
 	work->opcode = wr->opcode;
 	work->imm = wr->imm_data;
@@ -353,6 +374,7 @@ static void send_add(struct fake_qp *qp, const struct ibv_send_wr *wr)
 	work->rkey = wr->wr.rdma.rkey;
 	work->signaled = qp->sig_all || (wr->send_flags & IBV_SEND_SIGNALED);
 	work->inlined = wr->send_flags & IBV_SEND_INLINE;
+	work->placed = false;
 	work->nsges = wr->num_sge;
 	work->bytes = (uint32_t)sum(wr->sg_list, wr->num_sge);
 	for (int i = 0; i < wr->num_sge; i++) {

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const rails_classes[] = { "all=bulk", "all=latency", "all=latency LINA_HOT_FIRST=1" };
+const char *const rails_classes[] = { "all=bulk", "all=latency", "all=latency LINA_HOT_FIRST=1",
+	"all=bulk LINA_ADAPTIVE_ROUTING=1", "all=latency LINA_ADAPTIVE_ROUTING=1" };
 
 /* --- a connection over nrails devices --- */
 

@@ -24,9 +24,9 @@ enum {
 };
 
 /* LINA_CLASSES by which all is of one class; beyond RAILS_NCLASSES, latency to a peer that is told
- * apart. */
+ * apart, and either class where immediates go alone. */
 extern const char *const rails_classes[];
-enum { RAILS_NCLASSES = 2, RAILS_NWAYS = 3 };
+enum { RAILS_NCLASSES = 2, RAILS_NWAYS = 5 };
 
 struct message {
 	size_t bytes;

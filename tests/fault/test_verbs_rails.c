@@ -48,7 +48,7 @@ static void rail_breaks_at(long n, bool moved, int cls)
 static void rail_that_breaks_costs_no_byte(void **state)
 {
 	(void)state;
-	for (int cls = 0; cls < RAILS_NCLASSES; cls++)
+	for (int cls = 0; cls < RAILS_NWAYS; cls++)
 		for (long n = 1; n < 60; n += n < 20 ? 1 : 4)
 			for (int moved = 0; moved < 2; moved++)
 				rail_breaks_at(n, moved, cls);
