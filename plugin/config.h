@@ -82,6 +82,9 @@ enum { LINA_CONFIG_TEXT_BYTES = 4096, LINA_HOT_FIRST_TABLE = 2, LINA_ROUTING_INF
 		"be")                                                                              \
 	X(adaptive_bytes, "LINA_ADAPTIVE_BYTES", "NCCL_IB_AR_THRESHOLD", 8192, 0, 2147483647,      \
 		"bytes", "RDMA: see LINA_ADAPTIVE_ROUTING")                                        \
+	X(ece, "LINA_ECE", "NCCL_IB_ECE_ENABLE", 1, 0, 1, "(off, on)",                             \
+		"RDMA: whether devices of one vendor may agree on more than the standard has, "    \
+		"as selective repeat")                                                             \
 	X(pci_order, "LINA_PCI_ORDER", "NCCL_IB_DEVICE_PCI_ORDER", 1, 0, 1, "(off, on)",           \
 		"RDMA: number devices by their place on PCI, which is the same on all hosts; "     \
 		"off: as libibverbs lists them")                                                   \

@@ -42,7 +42,7 @@ static uint32_t whole_bytes(const struct lina_config *config, const struct verbs
 	return adaptive ? (uint32_t)config->adaptive_bytes : UINT32_MAX;
 }
 
-static int own_info(struct verbs_rail *rail)
+static int own_info(const struct verbs_conn *c, struct verbs_rail *rail)
 {
 	const struct verbs_address *address = &rail->address;
 
@@ -59,6 +59,8 @@ static int own_info(struct verbs_rail *rail)
 			return -EIO;
 		rail->own.qpn[cls] = rail->qp[cls].qp ? rail->qp[cls].qp->qp_num : 0;
 		rail->own.psn[cls] = psn & 0xffffff;
+		if (c->sock.config->ece && rail->qp[cls].qp)
+			verbs_ece_read(c, &rail->qp[cls], &rail->own.ece[cls]);
 	}
 	return 0;
 }
@@ -77,7 +79,7 @@ static int rails_make(struct verbs_conn *c, unsigned access)
 			verbs_rail_close(c, rail);
 		first_err = first_err ? first_err : rail_err;
 		nmade += !rail_err;
-		err = own_info(rail);
+		err = own_info(c, rail);
 	}
 	return err || nmade ? err : first_err;
 }
@@ -90,6 +92,7 @@ int verbs_conn_open(struct verbs_conn *c, struct lina_transport *transport,
 	c->transport = transport;
 	c->verbs = transport->hcas.verbs;
 	c->sock.config = transport->config;
+	c->dir = dir;
 	c->doing = dir == LINA_DIR_SEND ? "sending to" : "receiving from";
 	if (dir == LINA_DIR_SEND) /* the receiver writes to it, and reads some of it */
 		access |= IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;

@@ -109,6 +109,7 @@ struct verbs_conn {
 	struct tcp_conn sock;
 	struct lina_transport *transport;
 	const struct lina_verbs *verbs;
+	enum lina_dir dir;
 	const char *doing; /* for messages: "sending to", "receiving from" */
 	struct verbs_control *control;
 	struct verbs_flush *flush; /* NULL: nothing was flushed yet */
@@ -187,6 +188,10 @@ void verbs_rail_close(struct verbs_conn *conn, struct verbs_rail *rail);
 /* From reset to init; from init to ready to send. */
 int verbs_rail_init(struct verbs_conn *conn, struct verbs_rail *rail);
 int verbs_rail_connect(struct verbs_conn *conn, struct verbs_rail *rail);
+/* What the queue pair can do with one of its vendor's, or does with its peer; nothing: no more than
+ * the standard says. */
+void verbs_ece_read(
+	const struct verbs_conn *conn, const struct verbs_qp *qp, struct verbs_ece *ece_p);
 /* What was posted completes with an error, what arrives is refused. */
 void verbs_rail_stop(struct verbs_conn *conn, struct verbs_rail *rail);
 int verbs_rail_reset(struct verbs_conn *conn, struct verbs_rail *rail);

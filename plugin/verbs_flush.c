@@ -48,6 +48,7 @@ static int loop_open(struct verbs_conn *c, int i)
 	if (err)
 		return err;
 	loop->own = loop->peer = c->rail[i].own;
+	memset(loop->own.ece, 0, sizeof(loop->own.ece));
 	for (int cls = 0; cls < LINA_NCLASSES; cls++)
 		loop->peer.qpn[cls] = loop->qp[cls].qp->qp_num;
 	return verbs_rail_connect(c, loop);

@@ -206,6 +206,30 @@ static uint32_t psn_of(uint32_t first, uint32_t life)
 	return (first + life * 10368889u) & 0xffffff;
 }
 
+void verbs_ece_read(const struct verbs_conn *c, const struct verbs_qp *qp, struct verbs_ece *ece_p)
+{
+	struct ibv_ece ece;
+
+	*ece_p = (struct verbs_ece){ .vendor = 0 };
+	if (c->verbs->query_ece(qp->qp, &ece) == 0)
+		*ece_p = (struct verbs_ece){ ece.vendor_id, ece.options, ece.comp_mask };
+}
+
+/* What the sender can do the receiver's device reduces to what both can, and the sender's takes
+ * that over. A receiver that cannot says so by saying nothing. */
+static int ece_set(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
+{
+	const struct verbs_ece *peer = &rail->peer.ece[qp->cls];
+	struct verbs_ece *own = &rail->own.ece[qp->cls];
+	struct ibv_ece ece = { peer->vendor, peer->options, peer->mask };
+
+	bool both = own->vendor && peer->vendor;
+	int err = both ? c->verbs->set_ece(qp->qp, &ece) : 0;
+	if (!both || err)
+		*own = (struct verbs_ece){ .vendor = 0 };
+	return c->dir == LINA_DIR_RECV ? 0 : err;
+}
+
 static int ready_to_receive(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
 {
 	uint8_t mtu = rail->own.mtu;
@@ -245,7 +269,11 @@ int verbs_rail_connect(struct verbs_conn *c, struct verbs_rail *rail)
 	int err = 0;
 
 	for (int cls = 0; cls < LINA_NCLASSES && !err; cls++) {
-		err = ready_to_receive(c, rail, &rail->qp[cls]);
+		err = ece_set(c, rail, &rail->qp[cls]);
+		if (!err)
+			err = ready_to_receive(c, rail, &rail->qp[cls]);
+		if (!err && rail->own.ece[cls].vendor)
+			verbs_ece_read(c, &rail->qp[cls], &rail->own.ece[cls]);
 		if (!err)
 			err = ready_to_send(c, rail, &rail->qp[cls]);
 	}

@@ -22,7 +22,7 @@ static uint64_t get(const uint8_t **at, int nbytes)
 	return value;
 }
 
-/* --- info: 24 bytes and 40 for each rail --- */
+/* --- info: 24 bytes and 64 for each rail --- */
 
 enum { VERSION_BITS = 3, DOWN_BIT = 2 };
 
@@ -37,6 +37,9 @@ static void rail_encode(const struct verbs_rail_info *rail, uint8_t **at)
 	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
 		put(at, rail->qpn[cls], 4);
 		put(at, rail->psn[cls], 4);
+		put(at, rail->ece[cls].vendor, 4);
+		put(at, rail->ece[cls].options, 4);
+		put(at, rail->ece[cls].mask, 4);
 	}
 }
 
@@ -71,6 +74,9 @@ static int rail_decode(const uint8_t **at, struct verbs_rail_info *rail)
 	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
 		rail->qpn[cls] = (uint32_t)get(at, 4);
 		rail->psn[cls] = (uint32_t)get(at, 4);
+		rail->ece[cls].vendor = (uint32_t)get(at, 4);
+		rail->ece[cls].options = (uint32_t)get(at, 4);
+		rail->ece[cls].mask = (uint32_t)get(at, 4);
 		good = good && rail->qpn[cls] <= most && rail->psn[cls] <= most;
 	}
 	return good ? 0 : -EPROTO;

@@ -4,7 +4,7 @@
  * the sender and the credits of the receiver. Pure. All fields are big-endian. Decoders check all
  * that they return; what they cannot check (is this slot in use?) their caller does.
  *
- *   info   184 bytes, each end's first word
+ *   info   280 bytes, each end's first word
  *   note    24 bytes
  *
  * Errors: -EPROTO.
@@ -21,12 +21,17 @@
 enum {
 	VERBS_RAILS_MAX = 4,
 	VERBS_REQUESTS = 64, /* of one end, a power of two; NCCL has at most 32 in flight */
-	VERBS_INFO_BYTES = 184,
+	VERBS_INFO_BYTES = 280,
 	VERBS_NOTE_BYTES = 24,
 	VERBS_GRANT_CELLS = 4, /* of a rail, a power of two */
 };
 
 /* --- info --- */
+
+/* What the vendor's devices can do with each other, in its own words (struct ibv_ece). */
+struct verbs_ece {
+	uint32_t vendor, options, mask; /* vendor 0: nothing */
+};
 
 struct verbs_rail_info {
 	uint8_t gid[16];
@@ -36,6 +41,7 @@ struct verbs_rail_info {
 	bool is_down;                                    /* it could not be set up */
 	uint32_t rkey;                                   /* of the control memory */
 	uint32_t qpn[LINA_NCLASSES], psn[LINA_NCLASSES]; /* 24 bits each; 0: none */
+	struct verbs_ece ece[LINA_NCLASSES];
 };
 
 struct verbs_info {

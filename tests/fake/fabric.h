@@ -33,6 +33,9 @@ struct fabric_settings {
 	void (*port_tell)(int dev, int port, struct ibv_port_attr *attr);
 	/* The same of an entry of a port's addresses; one of zeros is none. */
 	void (*gid_tell)(int dev, uint32_t index, union ibv_gid *gid);
+	/* The same of what a device can do with those of its vendor; no vendor: it has no such
+	 * call. */
+	void (*ece_tell)(int dev, struct ibv_ece *ece);
 	uint32_t speed_ex;   /* active_speed_ex */
 	uint64_t port_speed; /* in units of 100 Mbit/s; 0: there is no such call */
 	bool infiniband;     /* ports with a LID; else Ethernet, RoCE v1 and v2 in turn */
@@ -86,6 +89,7 @@ struct fabric_post {
 	bool is_global;
 	uint16_t dlid;
 	uint8_t sgid_index, mtu;
+	uint32_t ece; /* the options that it and its peer agreed on */
 	uint16_t pkey_index;
 	enum ibv_wr_opcode opcode;
 	uint32_t bytes;

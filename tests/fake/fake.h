@@ -94,6 +94,7 @@ struct fake_qp {
 	struct ibv_qp_cap cap;
 	bool sig_all;
 	struct ibv_qp_attr attr;
+	uint32_t ece; /* options in use */
 	struct fake_queue send, recv;
 	uint8_t *inline_room; /* what the sends' data point into */
 	int attempts;         /* of the work that is next */
@@ -194,6 +195,8 @@ int fake_destroy_cq(struct ibv_cq *cq);
 int fake_poll_cq(struct ibv_cq *cq, int n, struct ibv_wc *wc);
 int fake_create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *attr, struct ibv_qp **qp_p);
 int fake_modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask);
+int fake_query_ece(struct ibv_qp *qp, struct ibv_ece *ece_p);
+int fake_set_ece(struct ibv_qp *qp, struct ibv_ece *ece);
 int fake_destroy_qp(struct ibv_qp *qp);
 int fake_post_send(struct ibv_qp *qp, struct ibv_send_wr *wr, struct ibv_send_wr **bad_p);
 int fake_post_recv(struct ibv_qp *qp, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad_p);

@@ -38,7 +38,8 @@ static void copy(uint8_t *to, const uint8_t *from, size_t bytes)
 		__atomic_store_n(to + i, from[i], __ATOMIC_RELEASE);
 }
 
-/* The peer of a queue pair, if it answers: not where it waits for other packet numbers. */
+/* The peer of a queue pair, if it answers: not where it waits for other packet numbers, or for
+ * packets of another make. */
 static struct fake_qp *find_peer(const struct fake_qp *qp)
 {
 	const struct fake_device *dev = fake_path_device(&qp->attr.ah_attr);
@@ -49,7 +50,7 @@ static struct fake_qp *find_peer(const struct fake_qp *qp)
 		return NULL;
 	struct fake_qp *peer = fake.qps[number];
 	if (!peer || peer->context->dev != dev || peer->attr.dest_qp_num != qp->base.qp_num ||
-		peer->attr.rq_psn != qp->attr.sq_psn)
+		peer->attr.rq_psn != qp->attr.sq_psn || peer->ece != qp->ece)
 		return NULL;
 	return peer->base.state == IBV_QPS_RTR || peer->base.state == IBV_QPS_RTS ? peer : NULL;
 }

@@ -113,6 +113,7 @@ static void qp_clean(struct fake_qp *qp)
 	qp->recv.posted = qp->recv.done = qp->recv.freed = 0;
 	qp->attempts = 0;
 	qp->broken = false;
+	qp->ece = 0;
 	fake_qp_busy(qp);
 }
 
@@ -129,6 +130,45 @@ int fake_destroy_qp(struct ibv_qp *ibv_qp)
 	((struct fake_cq *)qp->base.recv_cq)->nqps--;
 	fake.live.qps--;
 	qp_free(qp);
+	return fake_leave(0);
+}
+
+/* --- what vendors add --- */
+
+static struct ibv_ece ece_of(const struct fake_qp *qp)
+{
+	struct ibv_ece ece = { .vendor_id = 0xfab, .options = 7 };
+
+	if (fake.settings.ece_tell)
+		fake.settings.ece_tell(qp->context->dev->index, &ece);
+	return ece;
+}
+
+/* Before it was set, what there may be; from then on what is in use. */
+int fake_query_ece(struct ibv_qp *ibv_qp, struct ibv_ece *ece_p)
+{
+	const struct fake_qp *qp = fake_qp(ibv_qp);
+
+	int err = fake_enter("query_ece");
+	if (err)
+		return err;
+	*ece_p = ece_of(qp);
+	if (qp->ece)
+		ece_p->options = qp->ece;
+	return fake_leave(ece_p->vendor_id ? 0 : -EOPNOTSUPP);
+}
+
+int fake_set_ece(struct ibv_qp *ibv_qp, struct ibv_ece *ece)
+{
+	struct fake_qp *qp = fake_qp(ibv_qp);
+
+	int err = fake_enter("set_ece");
+	if (err)
+		return err;
+	struct ibv_ece own = ece_of(qp);
+	if (ece->vendor_id != own.vendor_id || ece->comp_mask || ibv_qp->state != IBV_QPS_INIT)
+		return fake_leave(-EINVAL);
+	qp->ece = ece->options & own.options;
 	return fake_leave(0);
 }
 
@@ -335,6 +375,7 @@ static void remember(const struct fake_qp *qp, const struct fake_work *work)
 		.dlid = path->dlid,
 		.sgid_index = path->grh.sgid_index,
 		.mtu = (uint8_t)qp->attr.path_mtu,
+		.ece = qp->ece,
 		.pkey_index = qp->attr.pkey_index,
 		.opcode = work->opcode,
 		.bytes = work->bytes,

@@ -9,7 +9,7 @@
 const unsigned fuzz_inputs = 200000;
 
 enum { INFO, NOTE, IMM, CTS, KINDS };
-enum { INFO_HEAD_BYTES = 24, INFO_RAIL_BYTES = 40 };
+enum { INFO_HEAD_BYTES = 24, INFO_RAIL_BYTES = 64 };
 
 /* An output that shows whether it was written to. */
 union output {

@@ -280,6 +280,40 @@ static void ends_of_two_versions_are_told(void **state)
 	close_all(net);
 }
 
+/* --- what vendors add --- */
+
+static uint32_t vendor_there;
+
+static void ece_tell(int dev, struct ibv_ece *ece)
+{
+	*ece = (struct ibv_ece){ .vendor_id = dev == HERE ? 0x2c9 : vendor_there,
+		.options = dev == HERE ? 6 : 3 };
+}
+
+static void ends_agree_on(const char *settings, uint32_t vendor, uint32_t options)
+{
+	struct fabric_settings fabric = fabric_defaults();
+
+	vendor_there = vendor;
+	fabric.ece_tell = ece_tell;
+	struct lina_net *net = open_two(&fabric, settings);
+	message_goes(net);
+	assert_int_equal(path_of(HERE).ece, options);
+	assert_int_equal(path_of(THERE).ece, options);
+	assert_int_equal(log_warnings(), 0);
+	close_all(net);
+	(void)unsetenv("NCCL_IB_ECE_ENABLE");
+}
+
+static void ends_use_what_both_can(void **state)
+{
+	(void)state;
+	ends_agree_on("", 0x2c9, 2);
+	ends_agree_on("", 0x14e4, 0); /* another vendor's */
+	ends_agree_on("", 0, 0);      /* an old one */
+	ends_agree_on("NCCL_IB_ECE_ENABLE=0", 0x2c9, 0);
+}
+
 static void kinds_tell(int dev, int port, struct ibv_port_attr *attr)
 {
 	(void)port;
@@ -322,6 +356,7 @@ int main(void)
 		cmocka_unit_test(an_address_that_moved_is_found_again),
 		cmocka_unit_test(the_smaller_mtu_holds_at_both_ends),
 		cmocka_unit_test(ends_of_two_versions_are_told),
+		cmocka_unit_test(ends_use_what_both_can),
 		cmocka_unit_test(infiniband_and_roce_do_not_meet),
 	};
 

@@ -27,6 +27,7 @@ static struct verbs_info info_of(int nrails)
 		for (int cls = 0; cls < LINA_NCLASSES; cls++) {
 			rail->qpn[cls] = 0xffffffu - (uint32_t)(2 * i + cls);
 			rail->psn[cls] = (uint32_t)(2 * i + cls);
+			rail->ece[cls] = (struct verbs_ece){ UINT32_MAX, 7u << i, (uint32_t)cls };
 		}
 	}
 	return info;
@@ -59,7 +60,8 @@ static void damaged_info_is_refused(void **state)
 		uint8_t value;
 	} bad[] = { { MAGIC_AT, 0 }, { VERSION_AT, 9 }, { NRAILS_AT, 0 },
 		{ NRAILS_AT, VERBS_RAILS_MAX + 1 }, { ZERO_AT, 1 }, { MTU_AT, 0 }, { MTU_AT, 6 },
-		{ BITS_AT, 3 }, { BITS_AT, 8 }, { QPN_AT, 1 }, { QPN_AT + 4, 1 } };
+		{ BITS_AT, 3 }, { BITS_AT, 8 }, { QPN_AT, 1 }, { QPN_AT + 4, 1 },
+		{ QPN_AT + 20, 1 } };
 	struct verbs_info sent = info_of(2), got;
 	uint8_t bytes[VERBS_INFO_BYTES];
 
