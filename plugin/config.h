@@ -85,6 +85,10 @@ enum { LINA_CONFIG_TEXT_BYTES = 4096, LINA_HOT_FIRST_TABLE = 2, LINA_ROUTING_INF
 	X(ece, "LINA_ECE", "NCCL_IB_ECE_ENABLE", 1, 0, 1, "(off, on)",                             \
 		"RDMA: whether devices of one vendor may agree on more than the standard has, "    \
 		"as selective repeat")                                                             \
+	X(qps, "LINA_QPS", "NCCL_IB_QPS_PER_CONNECTION", 1, 1, 128, "rails",                       \
+		"RDMA: rails of a connection on each port, each with queue pairs of its own, "     \
+		"which a network that hashes flows may send different ways; a connection has at "  \
+		"most 4 in all")                                                                   \
 	X(pci_order, "LINA_PCI_ORDER", "NCCL_IB_DEVICE_PCI_ORDER", 1, 0, 1, "(off, on)",           \
 		"RDMA: number devices by their place on PCI, which is the same on all hosts; "     \
 		"off: as libibverbs lists them")                                                   \

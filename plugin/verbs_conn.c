@@ -100,9 +100,9 @@ int verbs_conn_open(struct verbs_conn *c, struct lina_transport *transport,
 	int err = control_make(c);
 	if (err)
 		return err;
-	for (int i = 0; i < nic->nports; i++) {
+	for (int i = 0; i < verbs_nrails(transport->config, nic); i++) {
 		struct verbs_rail *rail = &c->rail[i];
-		rail->port = nic->port[i];
+		rail->port = nic->port[i % nic->nports]; /* the peer's too, where it has fewer */
 		rail->flow = &c->flow[(size_t)i * LINA_NCLASSES];
 		for (int cls = 0; cls < LINA_NCLASSES; cls++)
 			lina_link_flow_init(
@@ -143,7 +143,7 @@ void verbs_conn_info(const struct verbs_conn *c, struct verbs_info *info_p)
 static void rails_fit(struct verbs_conn *c, int nrails)
 {
 	if (nrails != c->nrails)
-		lina_info("the peer has %d ports where this end has %d: the smaller number is used",
+		lina_info("the peer has %d rails where this end has %d: the smaller number is used",
 			nrails, c->nrails);
 	while (c->nrails > nrails)
 		verbs_rail_close(c, &c->rail[--c->nrails]);

@@ -15,11 +15,11 @@
  *   verbs_credit.c     the receiving end: what it writes to the sender's memory
  *   verbs_flush.h      the receiving end: memory of GPUs
  *
- * A connection has a rail for each port of its device, and a rail a queue pair for each class of
- * traffic, so that latency messages never wait behind bulk in a NIC. Data moves only against
- * credit: the receiver writes the address of each buffer into the sender's control memory, and the
- * sender writes data to it. Immediates say how far it is. Bulk needs a grant of its rail besides, a
- * number in the control memory.
+ * A connection has a rail, or LINA_QPS of them, for each port of its device, and a rail a queue
+ * pair for each class of traffic, so that latency messages never wait behind bulk in a NIC. Data
+ * moves only against credit: the receiver writes the address of each buffer into the sender's
+ * control memory, and the sender writes data to it. Immediates say how far it is. Bulk needs a
+ * grant of its rail besides, a number in the control memory.
  *
  * A message is one part, or a part for each rail. A part is cut into chunks; each goes to its end.
  * What a queue pair has not completed when its rail breaks is sent again on another, once both ends
@@ -144,6 +144,14 @@ int verbs_conn_open(struct verbs_conn *conn, struct lina_transport *transport,
 	const struct verbs_nic *nic, enum lina_dir dir);
 /* Gives all back, sockets too, and frees it. From any state. */
 void verbs_conn_close(struct verbs_conn *conn);
+/* Rails of a connection on nic: as many of each port as the user wants, as far as there may be. */
+static inline int verbs_nrails(const struct lina_config *config, const struct verbs_nic *nic)
+{
+	int n = nic->nports * config->qps;
+
+	return n < VERBS_RAILS_MAX ? n : VERBS_RAILS_MAX;
+}
+
 void verbs_conn_info(const struct verbs_conn *conn, struct verbs_info *info_p);
 /* Connects to the peer with info. A rail that cannot be begins as down, as long as there is one
  * that can. -EPROTO: the ends do not fit each other (logged). */

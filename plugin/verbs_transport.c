@@ -9,8 +9,6 @@
 #include "plugin/log.h"
 #include "plugin/verbs_flush.h"
 
-enum { QPS_OF_CONN = LINA_NCLASSES };
-
 /* --- devices --- */
 
 /* What the library and the devices are good for. Whoever asked for verbs by name hears of it as an
@@ -134,6 +132,8 @@ static void verbs_props(const struct lina_transport *t, int dev, struct lina_net
 {
 	const struct verbs_nic *nic = &t->hcas.nic[dev];
 	const struct verbs_device *d = nic->port[0]->device;
+	/* Of one port: those of others may be of other devices. */
+	int qps = verbs_nrails(t->config, nic) / nic->nports;
 
 	*props_p = (struct lina_net_props){
 		.name = nic->name,
@@ -141,7 +141,7 @@ static void verbs_props(const struct lina_transport *t, int dev, struct lina_net
 		.guid = guid_of(d),
 		.ptr_support = ptr_support(t, nic),
 		.port = nic->port[0]->card_number,
-		.max_comms = d->attr.max_qp / QPS_OF_CONN,
+		.max_comms = d->attr.max_qp / LINA_NCLASSES / qps,
 		.max_recvs = LINA_RECVS_MAX,
 		.ndevs = nic->nindexes,
 		.max_p2p_bytes = VERBS_MESSAGE_MAX_BYTES,

@@ -210,6 +210,53 @@ static void removed_device_costs_no_byte(void **state)
 		}
 }
 
+/* Queue pairs that have posted much data since posts were forgotten. */
+static int busy_qps(void)
+{
+	static struct fabric_post posts[FABRIC_POSTS_MAX];
+	enum { QPS_MAX = 256, MUCH = 100000 };
+	uint64_t bytes[QPS_MAX] = { 0 };
+	int n = fabric_posts(posts, FABRIC_POSTS_MAX), nbusy = 0;
+
+	for (int i = 0; i < n; i++)
+		bytes[posts[i].qp_num % QPS_MAX] += posts[i].bytes;
+	for (int i = 0; i < QPS_MAX; i++)
+		nbusy += bytes[i] > MUCH;
+	return nbusy;
+}
+
+/* Rails of one port are as good as those of several: they share the traffic, and one that breaks,
+ * as where one of several ways through the network fails, costs nothing. */
+static void one_port_may_have_several_rails(void **state)
+{
+	static const char *const settings[] = { "all=bulk LINA_QPS=3", "all=latency LINA_QPS=3" };
+	struct run r;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		run_open(&r, 1, settings[i]);
+		fabric_posts_forget();
+		messages_arrive(&r);
+		assert_int_equal(busy_qps(), 3);
+		fabric_fail_work(20, IBV_WC_RETRY_EXC_ERR, i);
+		messages_arrive(&r);
+		messages_arrive(&r);
+		assert_true(log_says("its work goes to the other rails"));
+		sleep_ms(20); /* LINA_RAIL_RETRY_MS */
+		messages_arrive(&r);
+		fabric_posts_forget();
+		messages_arrive(&r);
+		assert_int_equal(busy_qps(), 3);
+		run_close(&r);
+	}
+	run_open(&r, 2, "all=bulk LINA_QPS=128");
+	fabric_posts_forget();
+	messages_arrive(&r);
+	assert_int_equal(busy_qps(), VERBS_RAILS_MAX);
+	assert_true(bytes_of(0) > 100000 && bytes_of(1) > 100000);
+	run_close(&r);
+}
+
 /* GPU memory, which is known by a dmabuf: a flush reads by every rail and ends. */
 static void gpu_memory_is_read_back(void **state)
 {
@@ -272,6 +319,7 @@ int main(void)
 		cmocka_unit_test(all_that_waits_is_told_once),
 		cmocka_unit_test(rails_come_and_go),
 		cmocka_unit_test(removed_device_costs_no_byte),
+		cmocka_unit_test(one_port_may_have_several_rails),
 		cmocka_unit_test(gpu_memory_is_read_back),
 		cmocka_unit_test(last_rail_that_breaks_is_an_error),
 	};
