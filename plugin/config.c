@@ -225,6 +225,23 @@ static bool is_known(const char *entry)
 	return false;
 }
 
+static bool is_heeded(const char *entry)
+{
+	for (size_t i = 0; i < NKNOBS; i++)
+		if (is_named(entry, knobs[i].stand_in))
+			return true;
+	return false;
+}
+
+/* Who has set them for NCCL's own transport for RDMA may look for their effect here. */
+static void note_unheeded(char *const *env)
+{
+	for (; *env != NULL; env++)
+		if (strncmp(*env, "NCCL_IB_", 8) == 0 && !is_heeded(*env))
+			lina_info("%.*s is for NCCL's own transport and has no effect here",
+				(int)name_len(*env), *env);
+}
+
 static void warn_of_strangers(char *const *env)
 {
 	for (; *env != NULL; env++) {
@@ -242,6 +259,7 @@ int lina_config_read(char *const *env, struct lina_config *config_p)
 	int result = 0;
 
 	warn_of_strangers(env);
+	note_unheeded(env);
 	/* Every bad value is named, not just the first. */
 	for (size_t i = 0; i < NKNOBS; i++) {
 		const struct lina_knob *knob = &knobs[i];

@@ -105,14 +105,16 @@ enum { LINA_CONFIG_TEXT_BYTES = 4096, LINA_HOT_FIRST_TABLE = 2, LINA_ROUTING_INF
 		"RDMA: a queue pair sends again what is not acknowledged after 4.096 us x 2^this") \
 	X(qp_retries, "LINA_QP_RETRIES", "NCCL_IB_RETRY_CNT", 7, 0, 7, "times",                    \
 		"RDMA: how often it does so before the rail counts as broken")                     \
-	X(latency_sl, "LINA_LATENCY_SL", "NCCL_IB_SL", 0, 0, 15, "(level)",                        \
-		"InfiniBand: service level of latency traffic")                                    \
-	X(bulk_sl, "LINA_BULK_SL", "NCCL_IB_SL", 0, 0, 15, "(level)",                              \
-		"InfiniBand: service level of bulk traffic")                                       \
-	X(latency_tc, "LINA_LATENCY_TC", "NCCL_IB_TC", 0, 0, 255, "(class)",                       \
-		"RoCE: traffic class (the IP header's) of latency traffic")                        \
-	X(bulk_tc, "LINA_BULK_TC", "NCCL_IB_TC", 0, 0, 255, "(class)",                             \
-		"RoCE: traffic class of bulk traffic")                                             \
+	X(latency_sl, "LINA_LATENCY_SL", "NCCL_IB_SL", -1, -1, 15, "(level)",                      \
+		"InfiniBand: service level of latency traffic; -1: the communicator's traffic "    \
+		"class, or 0")                                                                     \
+	X(bulk_sl, "LINA_BULK_SL", "NCCL_IB_SL", -1, -1, 15, "(level)",                            \
+		"InfiniBand: service level of bulk traffic; -1: the same")                         \
+	X(latency_tc, "LINA_LATENCY_TC", "NCCL_IB_TC", -1, -1, 255, "(class)",                     \
+		"RoCE: traffic class (the IP header's) of latency traffic; -1: the "               \
+		"communicator's, or 0")                                                            \
+	X(bulk_tc, "LINA_BULK_TC", "NCCL_IB_TC", -1, -1, 255, "(class)",                           \
+		"RoCE: traffic class of bulk traffic; -1: the same")                               \
 	X(relaxed_ordering, "LINA_RELAXED_ORDERING", "NCCL_IB_PCI_RELAXED_ORDERING", 2, 0, 2,      \
 		"(off, on, where offered)",                                                        \
 		"RDMA: whether data may reach memory out of order, which PCI then does faster")

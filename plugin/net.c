@@ -300,6 +300,9 @@ int lina_net_connect(
 			&net->dials, process.ops, process.transport, dev, handle, &dial);
 	if (err)
 		return err;
+	dial->traffic_class = traffic_class != LINA_TRAFFIC_CLASS_UNSET
+				      ? traffic_class
+				      : net->origin.params.traffic_class;
 	err = process.ops->dial_step(dial, &conn);
 	if (err == -EAGAIN) {
 		*conn_p = NULL;

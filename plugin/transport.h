@@ -32,7 +32,9 @@ struct lina_listener {
 /* An attempt to connect that has not ended. Guarded by the lock of dials.h. */
 struct lina_dial {
 	LIST_ENTRY(lina_dial) link;
-	uint64_t ticket; /* what the caller's handle remembers the attempt by */
+	uint64_t ticket;   /* what the caller's handle remembers the attempt by */
+	int traffic_class; /* the core's, from before the first step: what the user wants of it, or
+			      LINA_TRAFFIC_CLASS_UNSET */
 };
 
 /* Belongs to a connection and goes with it. Guarded by the context's lock. */

@@ -93,6 +93,7 @@ int verbs_conn_open(struct verbs_conn *c, struct lina_transport *transport,
 	c->verbs = transport->hcas.verbs;
 	c->sock.config = transport->config;
 	c->dir = dir;
+	c->traffic_class = -1;
 	c->doing = dir == LINA_DIR_SEND ? "sending to" : "receiving from";
 	if (dir == LINA_DIR_SEND) /* the receiver writes to it, and reads some of it */
 		access |= IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
@@ -130,9 +131,20 @@ void verbs_conn_close(struct verbs_conn *c)
 	free(c);
 }
 
+void verbs_traffic_class_set(struct verbs_conn *c, int traffic_class)
+{
+	if (traffic_class >= 0 && traffic_class <= UINT8_MAX)
+		c->traffic_class = traffic_class;
+	else if (traffic_class != LINA_TRAFFIC_CLASS_UNSET)
+		lina_info(
+			"traffic class %d is none that packets can have (0 to 255)", traffic_class);
+}
+
 void verbs_conn_info(const struct verbs_conn *c, struct verbs_info *info_p)
 {
-	*info_p = (struct verbs_info){ .nrails = c->nrails, .control = (uintptr_t)c->control };
+	*info_p = (struct verbs_info){ .nrails = c->nrails,
+		.control = (uintptr_t)c->control,
+		.traffic_class = c->traffic_class };
 	for (int i = 0; i < c->nrails; i++) {
 		info_p->rail[i] = c->rail[i].own;
 		info_p->rail[i].is_down = c->rail[i].state != VERBS_UP || !c->rail[i].qp[0].qp;
@@ -171,6 +183,8 @@ int verbs_conn_connect(struct verbs_conn *c, const struct verbs_info *info)
 
 	rails_fit(c, info->nrails);
 	c->peer_control = info->control;
+	if (c->dir == LINA_DIR_RECV)
+		c->traffic_class = info->traffic_class;
 	for (int i = 0; i < c->nrails; i++) {
 		struct verbs_rail *rail = &c->rail[i];
 		rail->peer = info->rail[i];

@@ -110,6 +110,8 @@ struct verbs_conn {
 	struct lina_transport *transport;
 	const struct lina_verbs *verbs;
 	enum lina_dir dir;
+	int traffic_class; /* 0..255, of both ends, where the user has set none for ours; -1: none
+			    */
 	const char *doing; /* for messages: "sending to", "receiving from" */
 	struct verbs_control *control;
 	struct verbs_flush *flush; /* NULL: nothing was flushed yet */
@@ -152,6 +154,8 @@ static inline int verbs_nrails(const struct lina_config *config, const struct ve
 	return n < VERBS_RAILS_MAX ? n : VERBS_RAILS_MAX;
 }
 
+/* Of a sender, before it connects. */
+void verbs_traffic_class_set(struct verbs_conn *conn, int traffic_class);
 void verbs_conn_info(const struct verbs_conn *conn, struct verbs_info *info_p);
 /* Connects to the peer with info. A rail that cannot be begins as down, as long as there is one
  * that can. -EPROTO: the ends do not fit each other (logged). */

@@ -159,14 +159,25 @@ void verbs_rail_close(struct verbs_conn *c, struct verbs_rail *rail)
 
 /* --- connecting --- */
 
-static int level_of(const struct lina_config *config, enum lina_class cls)
+/* Where no knob says it, what the user wants of the communicator, as with NCCL's own transport. */
+static int traffic_of(const struct verbs_conn *c, enum lina_class cls)
 {
-	return cls == LINA_CLASS_LATENCY ? config->latency_sl : config->bulk_sl;
+	const struct lina_config *config = c->sock.config;
+	int tc = cls == LINA_CLASS_LATENCY ? config->latency_tc : config->bulk_tc;
+
+	tc = tc < 0 ? c->traffic_class : tc;
+	return tc < 0 ? 0 : tc;
 }
 
-static int traffic_of(const struct lina_config *config, enum lina_class cls)
+static int level_of(const struct verbs_conn *c, const struct verbs_rail *rail, enum lina_class cls)
 {
-	return cls == LINA_CLASS_LATENCY ? config->latency_tc : config->bulk_tc;
+	enum { SL_MAX = 15 };
+	const struct lina_config *config = c->sock.config;
+	int sl = cls == LINA_CLASS_LATENCY ? config->latency_sl : config->bulk_sl;
+
+	if (sl < 0 && !rail->own.roce_version)
+		sl = c->traffic_class;
+	return sl < 0 || sl > SL_MAX ? 0 : sl;
 }
 
 /* Ports of InfiniBand, by the prefixes of their addresses but for what routers know them by. */
@@ -186,13 +197,13 @@ static struct ibv_ah_attr path_to(
 	bool routed = !own->roce_version && !in_one_subnet(own->gid.raw, rail->peer.gid);
 	struct ibv_ah_attr ah = { .port_num = rail->port->number,
 		.dlid = routed && flid ? flid : rail->peer.lid,
-		.sl = (uint8_t)level_of(c->sock.config, cls),
+		.sl = (uint8_t)level_of(c, rail, cls),
 		.is_global = own->roce_version || routed || own->needs_grh };
 
 	if (ah.is_global)
 		ah.grh = (struct ibv_global_route){ .sgid_index = own->gid_index,
 			.hop_limit = HOP_LIMIT,
-			.traffic_class = (uint8_t)traffic_of(c->sock.config, cls) };
+			.traffic_class = (uint8_t)traffic_of(c, cls) };
 	if (ah.is_global)
 		memcpy(ah.grh.dgid.raw, rail->peer.gid, sizeof(ah.grh.dgid.raw));
 	return ah;

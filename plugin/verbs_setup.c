@@ -215,12 +215,14 @@ int verbs_dial(struct lina_transport *t, int dev, const struct lina_wire_handle 
 	return 0;
 }
 
-static int sender_make(struct setup *s)
+static int sender_make(struct setup *s, int traffic_class)
 {
 	setup_begin(s, SETUP_TELL_INFO);
 	int err = verbs_final(verbs_sender_create(s->transport, s->nic, &s->conn));
-	if (!err)
+	if (!err) {
+		verbs_traffic_class_set(s->conn, traffic_class);
 		info_write(s);
+	}
 	return err;
 }
 
@@ -234,7 +236,7 @@ int verbs_dial_step(struct lina_dial *lina_dial, struct lina_conn **conn_p)
 		err = tcp_meet_step(dial->meet, &s->end);
 		if (err)
 			return err;
-		err = sender_make(s);
+		err = sender_make(s, lina_dial->traffic_class);
 	}
 	while (!err && s->state != SETUP_DONE)
 		err = sender_step(s);

@@ -52,7 +52,8 @@ void verbs_info_encode(const struct verbs_info *info, uint8_t out[VERBS_INFO_BYT
 	put(&at, VERSION, 2);
 	put(&at, (uint64_t)info->nrails, 2);
 	put(&at, info->control, 8);
-	put(&at, 0, 8);
+	put(&at, (uint64_t)(info->traffic_class + 1), 2);
+	put(&at, 0, 6);
 	for (int i = 0; i < info->nrails; i++)
 		rail_encode(&info->rail[i], &at);
 }
@@ -94,7 +95,8 @@ int verbs_info_decode(const uint8_t in[VERBS_INFO_BYTES], struct verbs_info *inf
 		return -EPROTO;
 	info.nrails = (int)nrails;
 	info.control = get(&at, 8);
-	if (get(&at, 8) != 0)
+	info.traffic_class = (int)get(&at, 2) - 1;
+	if (info.traffic_class > UINT8_MAX || get(&at, 6) != 0)
 		return -EPROTO;
 	for (int i = 0; i < info.nrails; i++)
 		if (rail_decode(&at, &info.rail[i]))

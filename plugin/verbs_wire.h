@@ -45,8 +45,9 @@ struct verbs_rail_info {
 };
 
 struct verbs_info {
-	int nrails;       /* 1..VERBS_RAILS_MAX */
-	uint64_t control; /* address of the control memory (struct verbs_control) */
+	int nrails;        /* 1..VERBS_RAILS_MAX */
+	uint64_t control;  /* address of the control memory (struct verbs_control) */
+	int traffic_class; /* 0..255: what the sender's user wants; -1: nothing */
 	struct verbs_rail_info rail[VERBS_RAILS_MAX];
 };
 

@@ -35,6 +35,7 @@ static void info_run(const uint8_t *in, union output *out)
 		return;
 	}
 	const struct verbs_info *info = &out->info;
+	FUZZ_CHECK(info->traffic_class >= -1 && info->traffic_class <= 255);
 	FUZZ_CHECK(info->nrails >= 1 && info->nrails <= VERBS_RAILS_MAX);
 	for (int i = 0; i < info->nrails; i++) {
 		FUZZ_CHECK(info->rail[i].mtu >= 1 && info->rail[i].mtu <= 5);

@@ -14,7 +14,7 @@
 enum { NLINES = 8, LINE_BYTES = 512 };
 
 static char lines[NLINES][LINE_BYTES];
-static int nlines;
+static int nlines, wanted_level;
 
 static void record(int level, unsigned long flags, const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
@@ -24,7 +24,7 @@ static void record(int level, unsigned long flags, const char *file, int line, c
 	va_list args;
 
 	(void)flags, (void)file, (void)line;
-	assert_int_equal(level, LINA_LOG_WARN);
+	assert_int_equal(level, wanted_level);
 	assert_true(nlines < NLINES);
 	va_start(args, fmt);
 	(void)vsnprintf(lines[nlines++], LINE_BYTES, fmt, args);
@@ -35,6 +35,7 @@ static int start(void **state)
 {
 	(void)state;
 	nlines = 0;
+	wanted_level = LINA_LOG_WARN;
 	lina_log_set(record);
 	return 0;
 }
@@ -320,9 +321,27 @@ static void rows_are_whole(void **state)
 	}
 }
 
+/* Of NCCL's variables for RDMA, those that nothing here reads. */
+static void what_has_no_effect_is_told(void **state)
+{
+	struct lina_config config;
+
+	(void)state;
+	wanted_level = LINA_LOG_INFO;
+	assert_int_equal(READ(&config, "NCCL_IB_TIMEOUT=20", "NCCL_IB_TC=-1", "NCCL_IB_FIFO_TC=3",
+				 "NCCL_IBEXT_DISABLE=1"),
+		0);
+	assert_int_equal(config.qp_timeout, 20);
+	assert_int_equal(config.bulk_tc, -1);
+	assert_int_equal(nlines, 1);
+	assert_string_equal(lines[0], "NET/Lina: NCCL_IB_FIFO_TC is for NCCL's own transport and "
+				      "has no effect here");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_has_no_effect_is_told, start, stop),
 		cmocka_unit_test(defaults_where_nothing_is_set),
 		cmocka_unit_test(values_are_taken),
 		cmocka_unit_test(no_value_is_not_set),

@@ -12,6 +12,8 @@ static uint8_t from[BYTES], to[BYTES];
 /* What the case that runs says of ports and addresses. */
 static int gid_shift;
 static uint16_t lid_more;
+/* What the user wants of connections. */
+static int traffic_class = LINA_TRAFFIC_CLASS_UNSET;
 
 /* A message from device HERE to device THERE. */
 static void message_goes(struct lina_net *net)
@@ -23,8 +25,7 @@ static void message_goes(struct lina_net *net)
 	MUST(lina_net_listen(net, THERE, handle, &listener));
 	while (!ends.send || !ends.recv) {
 		if (!ends.send)
-			MUST(lina_net_connect(
-				net, HERE, LINA_TRAFFIC_CLASS_UNSET, handle, &ends.send));
+			MUST(lina_net_connect(net, HERE, traffic_class, handle, &ends.send));
 		if (!ends.recv)
 			MUST(lina_net_accept(listener, &ends.recv));
 	}
@@ -280,6 +281,45 @@ static void ends_of_two_versions_are_told(void **state)
 	close_all(net);
 }
 
+/* --- classes --- */
+
+static void class_is(bool is_infiniband, int wanted, const char *settings, int level, int traffic)
+{
+	struct fabric_settings fabric = fabric_defaults();
+
+	fabric.infiniband = is_infiniband;
+	struct lina_net *net = open_two(&fabric, settings);
+	traffic_class = wanted;
+	message_goes(net);
+	traffic_class = LINA_TRAFFIC_CLASS_UNSET;
+	for (int dev = HERE; dev <= THERE; dev++) {
+		assert_int_equal(path_of(dev).service_level, level);
+		if (!is_infiniband)
+			assert_int_equal(path_of(dev).traffic_class, traffic);
+	}
+	close_all(net);
+	(void)unsetenv("NCCL_IB_SL");
+	(void)unsetenv("NCCL_IB_TC");
+}
+
+/* As with NCCL's own transport: its variables go before the communicator's class. Ours can tell
+ * latency traffic from bulk, of which there is none here but the credit. */
+static void the_users_classes_are_on_the_packets(void **state)
+{
+	(void)state;
+	class_is(false, LINA_TRAFFIC_CLASS_UNSET, "", 0, 0);
+	class_is(false, 96, "", 0, 96);
+	class_is(false, 96, "NCCL_IB_TC=-1 NCCL_IB_SL=-1", 0, 96);
+	class_is(false, 96, "NCCL_IB_TC=32 NCCL_IB_SL=3", 3, 32);
+	class_is(false, 96, "LINA_LATENCY_TC=8 LINA_CLASSES=all=latency NCCL_IB_TC=32", 0, 8);
+	class_is(true, LINA_TRAFFIC_CLASS_UNSET, "", 0, 0);
+	class_is(true, 5, "", 5, 0);
+	class_is(true, 5, "NCCL_IB_SL=2", 2, 0);
+	class_is(true, 96, "", 0, 0); /* no level has that number */
+	class_is(false, 300, "", 0, 0);
+	assert_int_equal(log_notes("traffic class 300 is none that packets can have"), 1);
+}
+
 /* --- what vendors add --- */
 
 static uint32_t vendor_there;
@@ -356,6 +396,7 @@ int main(void)
 		cmocka_unit_test(an_address_that_moved_is_found_again),
 		cmocka_unit_test(the_smaller_mtu_holds_at_both_ends),
 		cmocka_unit_test(ends_of_two_versions_are_told),
+		cmocka_unit_test(the_users_classes_are_on_the_packets),
 		cmocka_unit_test(ends_use_what_both_can),
 		cmocka_unit_test(infiniband_and_roce_do_not_meet),
 	};

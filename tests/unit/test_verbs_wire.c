@@ -16,6 +16,8 @@ static struct verbs_info info_of(int nrails)
 {
 	struct verbs_info info = { .nrails = nrails, .control = UINT64_MAX - 7 };
 
+	info.traffic_class = 64 * nrails - 1;
+
 	for (int i = 0; i < nrails; i++) {
 		struct verbs_rail_info *rail = &info.rail[i];
 		memset(rail->gid, 0xa0 + i, sizeof(rail->gid));
@@ -45,12 +47,13 @@ static void info_arrives(void **state)
 		assert_int_equal(verbs_info_decode(bytes, &got), 0);
 		assert_int_equal(got.nrails, n);
 		assert_true(got.control == sent.control);
+		assert_int_equal(got.traffic_class, sent.traffic_class);
 		assert_memory_equal(sent.rail, got.rail, sizeof(sent.rail));
 	}
 }
 
 /* Offsets in an info. */
-enum { MAGIC_AT = 0, VERSION_AT = 5, NRAILS_AT = 7, ZERO_AT = 16, RAIL_AT = 24 };
+enum { MAGIC_AT = 0, VERSION_AT = 5, NRAILS_AT = 7, TRAFFIC_AT = 16, ZERO_AT = 18, RAIL_AT = 24 };
 enum { MTU_AT = RAIL_AT + 18, BITS_AT = RAIL_AT + 19, QPN_AT = RAIL_AT + 24 };
 
 static void damaged_info_is_refused(void **state)
@@ -59,9 +62,9 @@ static void damaged_info_is_refused(void **state)
 		int at;
 		uint8_t value;
 	} bad[] = { { MAGIC_AT, 0 }, { VERSION_AT, 9 }, { NRAILS_AT, 0 },
-		{ NRAILS_AT, VERBS_RAILS_MAX + 1 }, { ZERO_AT, 1 }, { MTU_AT, 0 }, { MTU_AT, 6 },
-		{ BITS_AT, 3 }, { BITS_AT, 8 }, { QPN_AT, 1 }, { QPN_AT + 4, 1 },
-		{ QPN_AT + 20, 1 } };
+		{ NRAILS_AT, VERBS_RAILS_MAX + 1 }, { ZERO_AT, 1 }, { TRAFFIC_AT, 2 },
+		{ MTU_AT, 0 }, { MTU_AT, 6 }, { BITS_AT, 3 }, { BITS_AT, 8 }, { QPN_AT, 1 },
+		{ QPN_AT + 4, 1 }, { QPN_AT + 20, 1 } };
 	struct verbs_info sent = info_of(2), got;
 	uint8_t bytes[VERBS_INFO_BYTES];
 
