@@ -33,20 +33,20 @@ static uint64_t now_ns(void)
 
 /* --- open and close --- */
 
-/* See process_net.c for why not atexit(). Runs when the library is unloaded too, when nothing is
- * open any more. */
+/* See process_net.c for why not atexit(). Runs when the library is unloaded too, perhaps while
+ * something is open: then no thread may be left in code that is no longer there. */
 extern void *__dso_handle __attribute__((visibility("hidden")));
 int __cxa_atexit(void (*fn)(void *), void *arg, void *library);
 
 /* A program may end without closing what it opened. NCCL's threads may be in here still, so that
- * nothing is taken away from them. */
+ * nothing is taken away from them but the thread that writes. */
 static void exit_note(void *arg)
 {
 	(void)arg;
 	if (watch.pid != getpid())
 		return;
 	if (watch.writer)
-		lina_writer_flush(watch.writer);
+		lina_writer_stop(watch.writer);
 	if (watch.stats)
 		lina_stats_unlink(watch.stats);
 }

@@ -19,7 +19,7 @@ struct lina_writer {
 	pthread_t thread;
 	pthread_mutex_t lock; /* of all below, and of the files */
 	pthread_cond_t wake;
-	bool stop, said_trace, said_metrics;
+	bool runs, stop, said_trace, said_metrics;
 };
 
 /* --- files. Under the lock --- */
@@ -114,6 +114,7 @@ int lina_writer_open(struct lina_trace *trace, const char *metrics, struct lina_
 		return -ENOMEM;
 	w->trace = trace;
 	w->stats = stats;
+	w->runs = true;
 	locks_make(w);
 	int err = metrics[0] ? lina_trace_path(metrics, w->metrics, sizeof(w->metrics)) : 0;
 	if (!err)
@@ -126,8 +127,22 @@ int lina_writer_open(struct lina_trace *trace, const char *metrics, struct lina_
 	return 0;
 }
 
-void lina_writer_flush(struct lina_writer *writer)
+/* Whose thread it is to join. */
+static bool thread_end(struct lina_writer *w)
 {
+	pthread_mutex_lock(&w->lock);
+	bool ran = w->runs;
+	w->runs = false;
+	w->stop = true;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+	return ran;
+}
+
+void lina_writer_stop(struct lina_writer *writer)
+{
+	if (thread_end(writer))
+		(void)pthread_join(writer->thread, NULL);
 	pthread_mutex_lock(&writer->lock);
 	trace_write(writer);
 	metrics_write(writer);
@@ -138,11 +153,6 @@ void lina_writer_close(struct lina_writer *writer)
 {
 	if (!writer)
 		return;
-	pthread_mutex_lock(&writer->lock);
-	writer->stop = true;
-	pthread_cond_signal(&writer->wake);
-	pthread_mutex_unlock(&writer->lock);
-	(void)pthread_join(writer->thread, NULL);
-	lina_writer_flush(writer);
+	lina_writer_stop(writer);
 	writer_free(writer);
 }

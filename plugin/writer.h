@@ -17,8 +17,8 @@ struct lina_writer;
 int lina_writer_open(struct lina_trace *trace, const char *metrics, struct lina_stats *stats,
 	struct lina_writer **writer_p);
 
-/* Writes what there is now. From any thread. */
-void lina_writer_flush(struct lina_writer *writer);
+/* Ends the thread and writes what there is now. What comes later is written when it is closed. */
+void lina_writer_stop(struct lina_writer *writer);
 
 /* Ends the thread and writes for the last time. NULL is allowed. */
 void lina_writer_close(struct lina_writer *writer);

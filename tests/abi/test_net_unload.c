@@ -1,6 +1,7 @@
 /* The plugin is unloaded while connections are open, as when a job ends in disorder: nothing of it
  * runs any more. */
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -24,15 +25,14 @@ static int threads_settled(int wanted)
 	return n;
 }
 
-/* Most of a bulk message is kept back, so that the link's thread is at work. */
-static void no_thread_is_left(void **state)
+/* Most of a bulk message is kept back, so that the link's thread is at work, as are nmore. */
+static void no_thread_is_left_of(int nmore)
 {
 	const int nthreads = census_take().nthreads;
 	struct end end;
 	struct pair pair;
 	int tag = 7;
 
-	(void)state;
 	end_open(&end, 12);
 	pair_open(&pair, &end, &end);
 	struct buffer from = buffer_make(&end, pair.send_conn, BYTES);
@@ -40,7 +40,7 @@ static void no_thread_is_left(void **state)
 	assert_non_null(pair_recv(&pair, 1, &to, &tag));
 	sleep_ms(LATE_MS);
 	assert_non_null(pair_send(&pair, &from, tag));
-	assert_int_equal(census_take().nthreads, nthreads + 1);
+	assert_int_equal(census_take().nthreads, nthreads + 1 + nmore);
 	drive_close(&end.drive);
 	assert_null(dlopen(PLUGIN, RTLD_NOW | RTLD_NOLOAD));
 	assert_int_equal(threads_settled(nthreads), nthreads);
@@ -49,9 +49,32 @@ static void no_thread_is_left(void **state)
 	free(to.data);
 }
 
+static void no_thread_of_a_link_is_left(void **state)
+{
+	(void)state;
+	no_thread_is_left_of(0);
+}
+
+static void no_thread_that_writes_is_left(void **state)
+{
+	char directory[] = "/tmp/lina-unload-XXXXXX", path[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	(void)snprintf(path, sizeof(path), "%s/%s", directory, "trace-%h");
+	setenv("LINA_TRACE", path, 1);
+	no_thread_is_left_of(1);
+	unsetenv("LINA_TRACE");
+	(void)snprintf(path, sizeof(path), "rm -r %s", directory);
+	assert_int_equal(system(path), 0);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(no_thread_is_left) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_thread_of_a_link_is_left),
+		cmocka_unit_test(no_thread_that_writes_is_left),
+	};
 
 	setenv("LINA_IFNAME", "=lo", 1);
 	setenv("LINA_TRANSPORT", "tcp", 1);
