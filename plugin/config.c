@@ -233,11 +233,14 @@ static bool is_heeded(const char *entry)
 	return false;
 }
 
-/* Who has set them for NCCL's own transport for RDMA may look for their effect here. */
+/* Who has set them for NCCL's own transport for RDMA may look for their effect here. Two are old
+ * names of what NCCL itself heeds, whatever its network. */
 static void note_unheeded(char *const *env)
 {
 	for (; *env != NULL; env++)
-		if (strncmp(*env, "NCCL_IB_", 8) == 0 && !is_heeded(*env))
+		if (strncmp(*env, "NCCL_IB_", 8) == 0 && !is_heeded(*env) &&
+			!is_named(*env, "NCCL_IB_GDR_LEVEL") &&
+			!is_named(*env, "NCCL_IB_CUDA_SUPPORT"))
 			lina_info("%.*s is for NCCL's own transport and has no effect here",
 				(int)name_len(*env), *env);
 }

@@ -171,44 +171,66 @@ static int rail_connect(struct verbs_conn *c, struct verbs_rail *rail)
 	int err = verbs_rail_init(c, rail);
 	if (!err)
 		err = verbs_rail_connect(c, rail);
-	if (err)
-		lina_warn("%s", verbs_error(rail->port->device, err,
-					"a queue pair does not connect", text));
+	if (!err)
+		return 0;
+	(void)verbs_error(rail->port->device, err, "a queue pair does not connect", text);
+	if (err == -ETIMEDOUT && c->nrails == 1) {
+		lina_info("%s; it is tried again", text);
+		(void)verbs_rail_reset(c, rail);
+	} else {
+		lina_warn("%s", text);
+	}
 	return err;
+}
+
+static int kinds_check(const struct verbs_rail *rail)
+{
+	uint8_t own = rail->own.roce_version, peer = rail->peer.roce_version;
+
+	if (!peer != !own) {
+		lina_warn("%s is %s and the peer's port is not", rail->port->name,
+			own ? "RoCE" : "InfiniBand");
+		return -EPROTO;
+	}
+	if (peer != own)
+		lina_info("%s (address %d) is of RoCE v%d and the peer's of v%d: few devices "
+			  "understand both; see LINA_ROCE_VERSION, LINA_GID_INDEX",
+			rail->port->name, rail->address.gid_index, own, peer);
+	return 0;
+}
+
+static int rails_connect(struct verbs_conn *c)
+{
+	int first_err = 0;
+
+	for (int i = 0; i < c->nrails; i++) {
+		struct verbs_rail *rail = &c->rail[i];
+		int err = rail_connect(c, rail);
+		if (!err)
+			continue;
+		if (c->nrails == 1)
+			return err;
+		first_err = first_err ? first_err : err;
+		verbs_rail_lower(c, rail);
+		lina_warn("%s begins without rail %s, which could not be set up at %s", c->doing,
+			rail->port->name, rail->peer.is_down ? "the peer" : "this end");
+	}
+	return c->nbroken < c->nrails ? 0 : first_err;
 }
 
 int verbs_conn_connect(struct verbs_conn *c, const struct verbs_info *info)
 {
-	int first_err = 0;
+	int err = 0;
 
 	rails_fit(c, info->nrails);
 	c->peer_control = info->control;
 	if (c->dir == LINA_DIR_RECV)
 		c->traffic_class = info->traffic_class;
-	for (int i = 0; i < c->nrails; i++) {
-		struct verbs_rail *rail = &c->rail[i];
-		rail->peer = info->rail[i];
-		if (!rail->peer.roce_version != !rail->own.roce_version) {
-			lina_warn("%s is %s and the peer's port is not", rail->port->name,
-				rail->own.roce_version ? "RoCE" : "InfiniBand");
-			return -EPROTO;
-		}
-		if (rail->peer.roce_version != rail->own.roce_version)
-			lina_info("%s (address %d) is of RoCE v%d and the peer's of v%d: few "
-				  "devices understand both; see LINA_ROCE_VERSION, LINA_GID_INDEX",
-				rail->port->name, rail->address.gid_index, rail->own.roce_version,
-				rail->peer.roce_version);
-		int err = rail_connect(c, rail);
-		if (!err)
-			continue;
-		first_err = first_err ? first_err : err;
-		verbs_rail_lower(c, rail);
-		if (c->nrails > 1)
-			lina_warn("%s begins without rail %s, which could not be set up at %s",
-				c->doing, rail->port->name,
-				rail->peer.is_down ? "the peer" : "this end");
+	for (int i = 0; i < c->nrails && !err; i++) {
+		c->rail[i].peer = info->rail[i];
+		err = kinds_check(&c->rail[i]);
 	}
-	return c->nbroken < c->nrails ? 0 : first_err;
+	return err ? err : rails_connect(c);
 }
 
 /* --- the end --- */

@@ -158,7 +158,8 @@ static inline int verbs_nrails(const struct lina_config *config, const struct ve
 void verbs_traffic_class_set(struct verbs_conn *conn, int traffic_class);
 void verbs_conn_info(const struct verbs_conn *conn, struct verbs_info *info_p);
 /* Connects to the peer with info. A rail that cannot be begins as down, as long as there is one
- * that can. -EPROTO: the ends do not fit each other (logged). */
+ * that can. -EPROTO: the ends do not fit each other (logged). -ETIMEDOUT: the only one got no
+ * answer, which may be tried again. */
 int verbs_conn_connect(struct verbs_conn *conn, const struct verbs_info *info);
 
 /* Makes conn fail, if it has not: nothing on it touches memory of NCCL any more. why NULL: as err

@@ -16,6 +16,7 @@ enum setup_state {
 	SETUP_MEET,
 	SETUP_TELL_INFO,
 	SETUP_HEAR_INFO,
+	SETUP_CONNECT,
 	SETUP_TELL_READY,
 	SETUP_HEAR_READY,
 	SETUP_DONE,
@@ -50,6 +51,7 @@ static const char *const state_names[SETUP_STATES] = {
 	[SETUP_MEET] = "waiting for the peer",
 	[SETUP_TELL_INFO] = "saying what its queue pairs are",
 	[SETUP_HEAR_INFO] = "waiting to hear of the peer's queue pairs",
+	[SETUP_CONNECT] = "connecting queue pairs",
 	[SETUP_TELL_READY] = "saying that it is ready",
 	[SETUP_HEAR_READY] = "waiting for the peer to be ready",
 	[SETUP_DONE] = "ready",
@@ -97,6 +99,16 @@ static int info_use(struct setup *s)
 
 	int err = verbs_info_decode(s->bytes, &info);
 	return err ? err : verbs_final(verbs_conn_connect(s->conn, &info));
+}
+
+/* With what the peer has said of itself. The kernel asks for the peer's hardware address, and says
+ * that it timed out where it gets no answer: at the start of a large job as a link that comes up,
+ * or too many who ask. Where there are several rails, the one comes up later by itself. */
+static int connect_queues(struct setup *s)
+{
+	int err = info_use(s);
+
+	return err == -ETIMEDOUT && s->conn->nrails == 1 ? -EAGAIN : err;
 }
 
 static void setup_begin(struct setup *s, enum setup_state state)
@@ -167,8 +179,9 @@ static int sender_step(struct setup *s)
 		break;
 	case SETUP_HEAR_INFO:
 		err = hear(s, VERBS_INFO_BYTES);
-		if (!err)
-			err = info_use(s);
+		break;
+	case SETUP_CONNECT:
+		err = connect_queues(s);
 		if (!err)
 			ready_write(s);
 		break;
@@ -261,11 +274,9 @@ void verbs_dial_close(struct lina_dial *lina_dial)
 
 /* --- the receiver --- */
 
-static int receiver_make(struct setup *s)
+static int receiver_connect(struct setup *s)
 {
-	int err = verbs_final(verbs_receiver_create(s->transport, s->nic, &s->conn));
-	if (!err)
-		err = info_use(s);
+	int err = connect_queues(s);
 	if (!err)
 		err = verbs_final(verbs_receiver_grant(s->conn, s->end.welcome.grant_bytes));
 	if (!err)
@@ -296,7 +307,12 @@ static int receiver_step(struct setup *s)
 	case SETUP_HEAR_INFO:
 		err = hear(s, VERBS_INFO_BYTES);
 		if (!err)
-			err = receiver_make(s);
+			err = verbs_final(verbs_receiver_create(s->transport, s->nic, &s->conn));
+		if (!err)
+			s->state = SETUP_CONNECT;
+		break;
+	case SETUP_CONNECT:
+		err = receiver_connect(s);
 		if (!err)
 			s->state = SETUP_TELL_INFO;
 		break;

@@ -329,7 +329,7 @@ static void what_has_no_effect_is_told(void **state)
 	(void)state;
 	wanted_level = LINA_LOG_INFO;
 	assert_int_equal(READ(&config, "NCCL_IB_TIMEOUT=20", "NCCL_IB_TC=-1", "NCCL_IB_FIFO_TC=3",
-				 "NCCL_IBEXT_DISABLE=1"),
+				 "NCCL_IBEXT_DISABLE=1", "NCCL_IB_GDR_LEVEL=PIX"),
 		0);
 	assert_int_equal(config.qp_timeout, 20);
 	assert_int_equal(config.bulk_tc, -1);

@@ -1,4 +1,5 @@
 /* Which way the packets of a queue pair go: addresses of both ends, subnets, size. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -241,6 +242,25 @@ static void an_address_that_moved_is_found_again(void **state)
 	close_all(net);
 }
 
+/* The kernel finds the peer's hardware address at the second attempt, whoever asks for it: queue
+ * pairs are changed 6 times at each end. */
+static void an_answer_that_is_late_is_waited_for(void **state)
+{
+	enum { CHANGES = 12 };
+	struct fabric_settings fabric = fabric_defaults();
+
+	(void)state;
+	for (int n = 1; n <= CHANGES; n++) {
+		struct lina_net *net = open_two(&fabric, "");
+		fabric_fail("modify_qp", n, -ETIMEDOUT);
+		message_goes(net);
+		assert_true(fabric_failed());
+		assert_int_equal(log_notes("a queue pair does not connect"), 1);
+		assert_int_equal(log_warnings(), 0);
+		close_all(net);
+	}
+}
+
 static void mtu_tell(int dev, int port, struct ibv_port_attr *attr)
 {
 	(void)port;
@@ -394,6 +414,7 @@ int main(void)
 		cmocka_unit_test(numbers_for_routers_make_no_subnets),
 		cmocka_unit_test(a_new_lid_holds_for_new_connections),
 		cmocka_unit_test(an_address_that_moved_is_found_again),
+		cmocka_unit_test(an_answer_that_is_late_is_waited_for),
 		cmocka_unit_test(the_smaller_mtu_holds_at_both_ends),
 		cmocka_unit_test(ends_of_two_versions_are_told),
 		cmocka_unit_test(the_users_classes_are_on_the_packets),
