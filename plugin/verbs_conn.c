@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "plugin/log.h"
 #include "plugin/sock.h"
 #include "plugin/verbs_flush.h"
 
 enum {
-	PAGE_BYTES = 4096,
 	LOOK_IDLE_TESTS = 64, /* tests that move nothing between two looks at peer and ports */
 };
 /* How long what the peer received before it closed may take to complete here. */
@@ -20,10 +20,10 @@ static const uint64_t gone_grace_ns = 200000000;
 
 static int control_make(struct verbs_conn *c)
 {
-	size_t bytes = (sizeof(*c->control) + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t bytes = (sizeof(*c->control) + page - 1) / page * page;
 
-	c->control =
-		aligned_alloc(PAGE_BYTES, bytes); /* pages of its own: a fork takes none away */
+	c->control = aligned_alloc(page, bytes); /* pages of its own: a fork takes none away */
 	if (!c->control) {
 		lina_warn("no memory for a connection");
 		return -ENOMEM;

@@ -109,19 +109,20 @@ static bool wants_flush(const struct lina_mr *mr, int bytes)
 	return bytes > 0 && mr && ((const struct verbs_mr *)mr)->type != LINA_PTR_HOST;
 }
 
+/* A read pushes ahead whatever its NIC has written to the GPU before it: one does, of the last. */
 static int args_check(
-	int n, void *const *data, const int *bytes, struct lina_mr *const *mrs, bool *any_p)
+	int n, void *const *data, const int *bytes, struct lina_mr *const *mrs, int *last_p)
 {
-	bool any = false;
+	int last = -1;
 
 	for (int i = 0; i < n; i++) {
 		int err =
 			bytes[i] < 0 ? -EINVAL : verbs_mr_check(mrs[i], data[i], (size_t)bytes[i]);
 		if (err)
 			return err;
-		any = any || wants_flush(mrs[i], bytes[i]);
+		last = wants_flush(mrs[i], bytes[i]) ? i : last;
 	}
-	*any_p = any;
+	*last_p = last;
 	return 0;
 }
 
@@ -129,13 +130,13 @@ int verbs_flush(struct lina_conn *conn, int n, void *const *data, const int *byt
 	struct lina_mr *const *mrs, struct lina_request **request_p)
 {
 	struct verbs_conn *c = (struct verbs_conn *)conn;
-	bool any;
+	int last;
 
-	int err = c->sock.err ? c->sock.err : args_check(n, data, bytes, mrs, &any);
+	int err = c->sock.err ? c->sock.err : args_check(n, data, bytes, mrs, &last);
 	if (err)
 		return err;
 	*request_p = NULL;
-	if (!any)
+	if (last < 0)
 		return 0;
 	err = flush_open(c);
 	struct flush_request *q = err ? NULL : request_get(c->flush);
@@ -144,9 +145,7 @@ int verbs_flush(struct lina_conn *conn, int n, void *const *data, const int *byt
 	*q = (struct flush_request){ .base = { .conn = conn, .cls = LINA_CLASS_BULK },
 		.used = true,
 		.since_ns = tcp_now_ns() };
-	for (int i = 0; i < n && !err; i++)
-		if (wants_flush(mrs[i], bytes[i]))
-			err = reads_post(c, q, data[i], (const struct verbs_mr *)mrs[i]);
+	err = reads_post(c, q, data[last], (const struct verbs_mr *)mrs[last]);
 	if (err)
 		return verbs_conn_fail(c, err, "memory of a GPU cannot be flushed");
 	*request_p = &q->base;

@@ -1,7 +1,7 @@
 /*
  * Makes what has arrived in a GPU's memory visible there. A NIC's write may still be on its way
  * through PCI when its completion is in host memory; a read by the same NIC pushes it ahead. So a
- * flush reads a byte of each buffer back, by a queue pair that each rail has with itself from the
+ * flush reads a byte back, by a queue pair that each rail has with itself from the
  * first flush on.
  */
 #ifndef LINA_PLUGIN_VERBS_FLUSH_H

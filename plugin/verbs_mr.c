@@ -83,6 +83,8 @@ static int mr_make(struct verbs_device *d, const struct lina_mr_pages *pages, vo
 	if (fd < 0)
 		return d->verbs->reg_mr(d->pd, (char *)data - ahead, bytes, access, mr_p);
 	/* A page of the memory is a page of the dmabuf. */
+	if (offset < ahead)
+		return -EINVAL;
 	return d->verbs->reg_dmabuf_mr(d->pd, offset - ahead, bytes, pages->from, fd, access, mr_p);
 }
 

@@ -52,7 +52,7 @@ void verbs_info_encode(const struct verbs_info *info, uint8_t out[VERBS_INFO_BYT
 	put(&at, VERSION, 2);
 	put(&at, (uint64_t)info->nrails, 2);
 	put(&at, info->control, 8);
-	put(&at, (uint64_t)(info->traffic_class + 1), 2);
+	put(&at, (uint64_t)info->traffic_class + 1, 2);
 	put(&at, 0, 6);
 	for (int i = 0; i < info->nrails; i++)
 		rail_encode(&info->rail[i], &at);

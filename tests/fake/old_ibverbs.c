@@ -76,6 +76,6 @@ FAILS(struct ibv_pd *, ibv_alloc_pd, struct ibv_context *context)
 FAILS(struct ibv_cq *, ibv_create_cq, struct ibv_context *context, int cqe, void *cq_context,
 	struct ibv_comp_channel *channel, int comp_vector)
 FAILS(struct ibv_qp *, ibv_create_qp, struct ibv_pd *pd, struct ibv_qp_init_attr *attr)
-FAILS(const char *, ibv_event_type_str, enum ibv_event_type type)
+FAILS(const char *, ibv_event_type_str, enum ibv_event_type event)
 FAILS(const char *, ibv_wc_status_str, enum ibv_wc_status status)
 /* NOLINTEND(readability-named-parameter) */

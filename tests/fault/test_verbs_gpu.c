@@ -1,4 +1,5 @@
 /* Memory of a GPU, which the NIC reaches by a dmabuf and the processor does not. */
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -76,10 +77,58 @@ static void messages_of_all_sizes_arrive(void **state)
 	}
 }
 
+/* One read by each rail does for all buffers of a receive; none is needed where nothing has come.
+ */
+static void a_group_is_read_back_once(void **state)
+{
+	struct fabric_settings fabric = fabric_defaults();
+	struct lina_request *flush = NULL;
+	struct gpu gpu;
+
+	(void)state;
+	fabric_start(&fabric);
+	pair_open("", &pair);
+	gpu_open(&gpu, pair.recv);
+	void *data[] = { gpu.address, (char *)gpu.address + 8192, (char *)gpu.address + 65536 };
+	struct lina_mr *mrs[] = { gpu.mr, gpu.mr, gpu.mr };
+	long reads = fabric_counts().reads;
+	MUST(lina_net_flush(pair.recv, 3, data, (const int[]){ 100, 4096, 0 }, mrs, &flush));
+	assert_non_null(flush);
+	MUST(finish_within(flush, LIMIT_MS, NULL));
+	assert_int_equal(fabric_counts().reads - reads, 1);
+	MUST(lina_net_flush(pair.recv, 3, data, (const int[]){ 0, 0, 0 }, mrs, &flush));
+	assert_null(flush);
+	gpu_close(&gpu, pair.recv);
+	pair_close(&pair);
+}
+
+/* What begins before the dmabuf does cannot be registered in whole pages. */
+static void memory_before_its_dmabuf_is_refused(void **state)
+{
+	struct fabric_settings fabric = fabric_defaults();
+	struct lina_mr *mr;
+	struct gpu gpu;
+
+	(void)state;
+	fabric_start(&fabric);
+	pair_open("", &pair);
+	gpu_open(&gpu, pair.recv);
+	assert_int_equal(lina_net_reg(pair.send, (char *)gpu.address + ROOM + 16, 100,
+				 LINA_PTR_CUDA, 0, gpu.fd, &mr),
+		-EINVAL);
+	MUST(lina_net_reg(
+		pair.send, (char *)gpu.address + ROOM + 16, 100, LINA_PTR_CUDA, 16, gpu.fd, &mr));
+	MUST(lina_net_dereg(pair.send, mr));
+	gpu_close(&gpu, pair.recv);
+	pair_close(&pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages_of_all_sizes_arrive),
+		cmocka_unit_test(a_group_is_read_back_once),
+		cmocka_unit_test(memory_before_its_dmabuf_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("verbs_gpu", tests, NULL, NULL);
