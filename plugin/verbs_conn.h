@@ -60,6 +60,7 @@ struct verbs_qp {
 	enum lina_class cls;
 	struct ibv_send_wr wr;      /* what is posted next; one piece of memory, */
 	struct ibv_sge sge;         /* this */
+	uint64_t wr_ids;            /* of sends, but for their numbers; of this life */
 	uint32_t nsends, nrecvs;    /* that may be posted; powers of two */
 	uint32_t inline_bytes;      /* that a request may carry */
 	struct verbs_piece *piece;  /* [nsends]: request number i at i % nsends */
@@ -164,7 +165,7 @@ int verbs_conn_connect(struct verbs_conn *conn, const struct verbs_info *info);
 
 /* Makes conn fail, if it has not: nothing on it touches memory of NCCL any more. why NULL: as err
  * says. Returns the connection's error. */
-int verbs_conn_fail(struct verbs_conn *conn, int err, const char *why);
+__attribute__((cold)) int verbs_conn_fail(struct verbs_conn *conn, int err, const char *why);
 
 /* For a test that moved nothing: looks after the peer and the rails now and then. */
 int verbs_conn_idle(struct verbs_conn *conn);
@@ -264,7 +265,8 @@ int verbs_lost_imms(struct verbs_conn *conn, const struct verbs_rail *rail, uint
 
 /* The rail is broken: its work goes to the others, or waits for one that comes back; or the
  * connection fails. */
-int verbs_rail_break(struct verbs_conn *conn, struct verbs_rail *rail, const char *why);
+__attribute__((cold)) int verbs_rail_break(
+	struct verbs_conn *conn, struct verbs_rail *rail, const char *why);
 /* For the time of set-up: begins as down. */
 void verbs_rail_lower(struct verbs_conn *conn, struct verbs_rail *rail);
 /* Moves on what is not up, and takes in what the peer says. */

@@ -110,8 +110,10 @@ int verbs_rail_init(struct verbs_conn *c, struct verbs_rail *rail)
 	const int mask = IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS;
 	int err = 0;
 
-	for (int cls = 0; cls < LINA_NCLASSES && !err; cls++)
+	for (int cls = 0; cls < LINA_NCLASSES && !err; cls++) {
+		rail->qp[cls].wr_ids = wr_id(false, (enum lina_class)cls, rail->life, 0);
 		err = modify(c, &rail->qp[cls], &attr, mask);
+	}
 	return err;
 }
 
@@ -340,7 +342,7 @@ int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *q
 	struct ibv_send_wr *wr = &qp->wr, *bad;
 	uint32_t bytes = w->piece.bytes;
 
-	wr->wr_id = wr_id(false, qp->cls, rail->life, qp->posted);
+	wr->wr_id = qp->wr_ids | qp->posted;
 	wr->num_sge = bytes > 0;
 	wr->opcode = opcode_of(w);
 	wr->imm_data = htonl(w->imm);

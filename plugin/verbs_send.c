@@ -45,7 +45,7 @@ void verbs_part_queue(struct verbs_sender *s, struct verbs_part *part, int rail)
 	uint64_t left = part->until - part->at;
 
 	part->rail = rail;
-	TAILQ_INSERT_TAIL(&sr->moving[cls], part, link);
+	STAILQ_INSERT_TAIL(&sr->moving[cls], part, link);
 	if (cls == LINA_CLASS_BULK) {
 		sr->bulk_left += left;
 	} else if (s->conn.rail[rail].state == VERBS_UP) {
@@ -65,7 +65,32 @@ static int up_rail(const struct verbs_sender *s, unsigned i)
 			return k;
 }
 
-void verbs_send_move(struct verbs_sender *s, struct verbs_send_request *r)
+/* Part i of r is from at to until. */
+static void part_begin(struct verbs_sender *s, struct verbs_send_request *r, int i, uint64_t at,
+	uint64_t until, int rail)
+{
+	struct verbs_part *part = &r->part[i];
+
+	part->request = r;
+	part->ended = part->done = false;
+	part->at = at;
+	part->until = until;
+	verbs_part_queue(s, part, rail);
+}
+
+static __attribute__((noinline)) void stripes_begin(
+	struct verbs_sender *s, struct verbs_send_request *r, unsigned first)
+{
+	uint64_t at, until;
+
+	for (int i = 0; i < r->nparts; i++) {
+		verbs_part(r->bytes, r->nparts, i, &at, &until);
+		part_begin(s, r, i, at, until, up_rail(s, first + (unsigned)i));
+	}
+}
+
+/* inline: also into its callers in other files, where the build optimises across them. */
+inline void verbs_send_move(struct verbs_sender *s, struct verbs_send_request *r)
 {
 	int nup = s->conn.dark_ns ? 1 : s->conn.nrails - s->conn.nbroken;
 
@@ -73,13 +98,10 @@ void verbs_send_move(struct verbs_sender *s, struct verbs_send_request *r)
 	r->begun = false;
 	r->nparts = r->parts_left = verbs_nparts(r->bytes, nup);
 	unsigned first = r->nparts < nup ? s->turn++ % (unsigned)nup : 0;
-	for (int i = 0; i < r->nparts; i++) {
-		struct verbs_part *part = &r->part[i];
-		part->request = r;
-		part->ended = part->done = false;
-		verbs_part(r->bytes, r->nparts, i, &part->at, &part->until);
-		verbs_part_queue(s, part, up_rail(s, first + (unsigned)i));
-	}
+	if (r->nparts > 1)
+		stripes_begin(s, r, first);
+	else
+		part_begin(s, r, 0, 0, r->bytes, up_rail(s, first));
 }
 
 /* --- chunks --- */
@@ -193,7 +215,7 @@ static int chunk_post(struct verbs_sender *s, struct verbs_send_rail *sr, struct
 	part->at += n;
 	part->ended = part->at == part->until;
 	if (part->ended)
-		TAILQ_REMOVE(&sr->moving[qp->cls], part, link);
+		STAILQ_REMOVE_HEAD(&sr->moving[qp->cls], link);
 	imm_choose(s, qp, part, whole, &w);
 	return w.piece.has_imm && n > rail->whole_bytes ? split_post(s, rail, qp, &w)
 							: verbs_post(&s->conn, rail, qp, &w);
@@ -236,7 +258,7 @@ static int latency_push(struct verbs_sender *s, struct verbs_send_rail *sr)
 	struct lina_link_flow *flow = &rail->flow[LINA_CLASS_LATENCY];
 	struct verbs_part *part;
 
-	while ((part = TAILQ_FIRST(&sr->moving[LINA_CLASS_LATENCY])) &&
+	while ((part = STAILQ_FIRST(&sr->moving[LINA_CLASS_LATENCY])) &&
 		can_post(rail, LINA_CLASS_LATENCY)) {
 		uint64_t n = latency_bytes(rail, part);
 		if (!n && part->at < part->until)
@@ -279,9 +301,9 @@ static int bulk_push(struct verbs_sender *s, struct verbs_send_rail *sr)
 	struct verbs_rail *rail = sr->rail;
 	struct verbs_part *part;
 
-	if (!TAILQ_EMPTY(&sr->moving[LINA_CLASS_BULK]))
+	if (sr->bulk_left > sr->granted - sr->bulk_posted)
 		verbs_grants_pull(s, sr);
-	while ((part = TAILQ_FIRST(&sr->moving[LINA_CLASS_BULK])) && rail->state == VERBS_UP) {
+	while ((part = STAILQ_FIRST(&sr->moving[LINA_CLASS_BULK])) && rail->state == VERBS_UP) {
 		if (!can_post(rail, LINA_CLASS_BULK)) {
 			bulk_tell(sr);
 			return 0;
@@ -301,14 +323,16 @@ static int bulk_push(struct verbs_sender *s, struct verbs_send_rail *sr)
 	return 0;
 }
 
-int verbs_send_push(struct verbs_sender *s)
+/* inline: as verbs_send_move. */
+inline int verbs_send_push(struct verbs_sender *s)
 {
+	struct verbs_send_rail *sr = s->rail, *const end = sr + s->conn.nrails;
 	int err = 0;
 
-	for (int i = 0; i < s->conn.nrails && !err; i++) {
-		err = latency_push(s, &s->rail[i]);
+	for (; sr < end && !err; sr++) {
+		err = latency_push(s, sr);
 		if (!err)
-			err = bulk_push(s, &s->rail[i]);
+			err = bulk_push(s, sr);
 	}
 	return err;
 }
@@ -353,7 +377,7 @@ int verbs_sender_create(
 	for (int i = 0; i < VERBS_RAILS_MAX; i++) {
 		s->rail[i].rail = &s->conn.rail[i];
 		for (int cls = 0; cls < LINA_NCLASSES; cls++)
-			TAILQ_INIT(&s->rail[i].moving[cls]);
+			STAILQ_INIT(&s->rail[i].moving[cls]);
 	}
 	s->conn.piece_done = piece_done;
 	s->conn.imm_take = no_imm;
@@ -382,9 +406,10 @@ static struct verbs_send_request *request_get(struct verbs_sender *s)
 {
 	struct verbs_send_request *r = s->request, *const end = r + VERBS_REQUESTS;
 
-	while (r < end && r->state != VERBS_SEND_FREE)
-		r++;
-	return r < end ? r : NULL;
+	for (; r < end; r++)
+		if (r->state == VERBS_SEND_FREE)
+			return r;
+	return NULL;
 }
 
 int verbs_send(struct lina_conn *conn, enum lina_class cls, void *data, size_t bytes, int tag,

@@ -12,7 +12,7 @@ struct verbs_send_request;
 
 /* What of a message goes on one rail. */
 struct verbs_part {
-	TAILQ_ENTRY(verbs_part) link; /* in moving, until its end is posted */
+	STAILQ_ENTRY(verbs_part) link; /* in moving, until its end is posted */
 	struct verbs_send_request *request;
 	int rail;
 	uint64_t at, until; /* of the message: posted up to at */
@@ -43,7 +43,7 @@ struct verbs_send_request {
 	struct verbs_part part[VERBS_RAILS_MAX];
 };
 
-TAILQ_HEAD(verbs_part_queue, verbs_part);
+STAILQ_HEAD(verbs_part_queue, verbs_part); /* only the first is ever taken out */
 TAILQ_HEAD(verbs_credit_queue, verbs_send_credit);
 TAILQ_HEAD(verbs_send_queue, verbs_send_request);
 

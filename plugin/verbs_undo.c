@@ -18,7 +18,7 @@ static void piece_undo(struct verbs_sender *s, int i, const struct verbs_piece *
 		part->at = piece->offset;
 	if (part->ended) { /* then it is in no queue */
 		part->ended = false;
-		TAILQ_INSERT_TAIL(&s->rail[i].moving[part->request->cls], part, link);
+		STAILQ_INSERT_TAIL(&s->rail[i].moving[part->request->cls], part, link);
 	}
 }
 
@@ -43,12 +43,12 @@ static void qp_undo(struct verbs_sender *s, int i, struct verbs_qp *qp)
 /* What is in it now: to may be the rail that from is of. */
 static void queue_move(struct verbs_sender *s, struct verbs_part_queue *from, int to)
 {
-	const struct verbs_part *last = TAILQ_LAST(from, verbs_part_queue);
-	struct verbs_part *next;
+	struct verbs_part_queue moved = STAILQ_HEAD_INITIALIZER(moved);
+	struct verbs_part *part;
 
-	for (struct verbs_part *part = TAILQ_FIRST(from); part; part = next) {
-		next = part == last ? NULL : TAILQ_NEXT(part, link);
-		TAILQ_REMOVE(from, part, link);
+	STAILQ_CONCAT(&moved, from);
+	while ((part = STAILQ_FIRST(&moved))) {
+		STAILQ_REMOVE_HEAD(&moved, link);
 		verbs_part_queue(s, part, to);
 	}
 }

@@ -328,11 +328,13 @@ static void sent_trace(const struct lina_watch_link *link, uint64_t bytes, uint6
 	lina_trace_add(watch.trace, &event);
 }
 
-static void link_trace(
-	struct lina_watch_link *link, const struct lina_sched *sched, uint64_t now_ns)
+static __attribute__((noinline)) void link_trace(struct lina_watch_link *link,
+	const struct lina_sched *sched, uint64_t sent_bytes, uint64_t now_ns)
 {
 	const struct lina_sched_counts *c = &sched->counts;
 
+	if (sent_bytes)
+		sent_trace(link, sent_bytes, now_ns);
 	hold_trace(link, sched, now_ns);
 	bound_trace(link, &link->share_fired, c->share_fired, LINA_BOUND_SHARE, now_ns);
 	bound_trace(link, &link->hold_fired, c->hold_fired, LINA_BOUND_HOLD, now_ns);
@@ -354,11 +356,8 @@ void lina_watch_link_look(struct lina_watch_link *link, const struct lina_sched 
 		link_tell(link->row, sched);
 	}
 	link->look_ns = watch.trace ? 0 : link->tell_ns;
-	if (!watch.trace)
-		return;
-	if (sent_bytes)
-		sent_trace(link, sent_bytes, now_ns);
-	link_trace(link, sched, now_ns);
+	if (watch.trace)
+		link_trace(link, sched, sent_bytes, now_ns);
 }
 
 void lina_watch_link_close(struct lina_watch_link *link, const struct lina_sched *sched)
