@@ -236,6 +236,10 @@ static const char *event_type_str(enum ibv_event_type type)
 		return "device fatal";
 	case IBV_EVENT_CQ_ERR:
 		return "CQ error";
+	case IBV_EVENT_GID_CHANGE:
+		return "GID table change";
+	case IBV_EVENT_LID_CHANGE:
+		return "LID change";
 	case IBV_EVENT_QP_FATAL:
 		return "local work queue catastrophic error";
 	default:

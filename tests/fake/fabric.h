@@ -126,6 +126,8 @@ void fabric_hold_half(int dev, bool held);
 /* The port loses its link or gets it back, with the event. While it is down nothing that the device
  * sends or should receive arrives. */
 void fabric_port(int dev, bool up);
+/* An event of the port that changes nothing here. */
+void fabric_tell(int dev, enum ibv_event_type type);
 /* The device is gone: the event, its queue pairs in the error state; calls fail with -EIO, but
  * those that destroy. It does not come back. */
 void fabric_remove(int dev);

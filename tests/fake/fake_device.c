@@ -345,6 +345,13 @@ void fabric_port(int dev, bool up)
 	(void)fake_leave(0);
 }
 
+void fabric_tell(int dev, enum ibv_event_type type)
+{
+	fake_lock();
+	event_to_all(&fake.devices[dev], type);
+	(void)fake_leave(0);
+}
+
 void fabric_remove(int dev)
 {
 	fake_lock();

@@ -6,7 +6,7 @@
 #include "fake/fabric.h"
 #include "net/cases.h"
 
-enum { BYTES = 4096, POSTS = 64, HERE = 0, THERE = 1 };
+enum { BYTES = 4096, POSTS = 64, HERE = 0, THERE = 1, EVENTS_MS = 100 };
 
 static uint8_t from[BYTES], to[BYTES];
 
@@ -242,6 +242,29 @@ static void an_address_that_moved_is_found_again(void **state)
 	close_all(net);
 }
 
+/* Who waits for something hears of it, and goes on. */
+static void changes_are_told(void **state)
+{
+	static const enum ibv_event_type types[] = { IBV_EVENT_GID_CHANGE, IBV_EVENT_LID_CHANGE,
+		IBV_EVENT_SM_CHANGE };
+	struct fabric_settings fabric = fabric_defaults();
+
+	(void)state;
+	fabric_start(&fabric);
+	pair_open("", &pair);
+	log_forget();
+	struct lina_request *recv = post_recv(pair.recv, to, BYTES, 0);
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
+		fabric_tell(0, types[i]);
+	assert_int_equal(finish_within(recv, EVENTS_MS, NULL), -EAGAIN);
+	assert_int_equal(log_notes("fake0 port 1: GID table change"), 1);
+	assert_int_equal(log_notes("fake0 port 1: LID change"), 1);
+	assert_int_equal(log_notes("fake0 port 1"), 2);
+	assert_int_equal(log_warnings(), 0);
+	MUST(finish_both(post_send(pair.send, from, BYTES, 0), recv, LIMIT_MS));
+	pair_close(&pair);
+}
+
 /* The kernel finds the peer's hardware address at the second attempt, whoever asks for it: queue
  * pairs are changed 6 times at each end. */
 static void an_answer_that_is_late_is_waited_for(void **state)
@@ -414,6 +437,7 @@ int main(void)
 		cmocka_unit_test(numbers_for_routers_make_no_subnets),
 		cmocka_unit_test(a_new_lid_holds_for_new_connections),
 		cmocka_unit_test(an_address_that_moved_is_found_again),
+		cmocka_unit_test(changes_are_told),
 		cmocka_unit_test(an_answer_that_is_late_is_waited_for),
 		cmocka_unit_test(the_smaller_mtu_holds_at_both_ends),
 		cmocka_unit_test(ends_of_two_versions_are_told),
