@@ -93,9 +93,10 @@ struct verbs_rail {
 	uint32_t whole_bytes;         /* that go in one request with an immediate */
 	struct ibv_cq *cq;
 	struct ibv_mr *control_mr;
-	struct verbs_qp qp[LINA_NCLASSES];
-	struct verbs_health health;  /* of these */
-	struct lina_link_flow *flow; /* [LINA_NCLASSES], among the connection's */
+	struct verbs_qp qp[LINA_NCLASSES]; /* of a loop only the first */
+	bool is_loop;                      /* of a flush: with itself */
+	struct verbs_health health;        /* of these */
+	struct lina_link_flow *flow;       /* [LINA_NCLASSES], among the connection's */
 	enum verbs_rail_state state;
 	uint32_t life;     /* how often it was connected before */
 	uint64_t since_ns; /* of state; not for VERBS_UP */

@@ -42,6 +42,7 @@ static int loop_open(struct verbs_conn *c, int i)
 		return 0;
 	loop->port = c->rail[i].port;
 	loop->address = c->rail[i].address;
+	loop->is_loop = true;
 	int err = verbs_rail_open(c, loop, IBV_ACCESS_LOCAL_WRITE);
 	if (!err)
 		err = verbs_rail_init(c, loop);
@@ -49,8 +50,7 @@ static int loop_open(struct verbs_conn *c, int i)
 		return err;
 	loop->own = loop->peer = c->rail[i].own;
 	memset(loop->own.ece, 0, sizeof(loop->own.ece));
-	for (int cls = 0; cls < LINA_NCLASSES; cls++)
-		loop->peer.qpn[cls] = loop->qp[cls].qp->qp_num;
+	loop->peer.qpn[LINA_CLASS_LATENCY] = loop->qp[LINA_CLASS_LATENCY].qp->qp_num;
 	return verbs_rail_connect(c, loop);
 }
 

@@ -38,6 +38,26 @@ static uint32_t power_of_two_below(uint32_t n)
 
 /* --- making --- */
 
+/* Queues take locked memory, and there are many: only the receiver gets immediates, and of bulk it
+ * posts no more than a question now and then. */
+static uint32_t sends_of(
+	const struct verbs_conn *c, const struct verbs_rail *rail, enum lina_class cls)
+{
+	if (rail->is_loop)
+		return VERBS_REQUESTS;
+	return c->dir == LINA_DIR_SEND || cls == LINA_CLASS_LATENCY ? VERBS_SENDS : SIGNAL_EVERY;
+}
+
+static uint32_t recvs_of(const struct verbs_conn *c, const struct verbs_rail *rail)
+{
+	return c->dir == LINA_DIR_RECV && !rail->is_loop ? VERBS_RECVS : 1;
+}
+
+static int nqps_of(const struct verbs_rail *rail)
+{
+	return rail->is_loop ? 1 : LINA_NCLASSES;
+}
+
 static int qp_open(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
 {
 	struct verbs_device *d = rail->port->device;
@@ -49,8 +69,8 @@ static int qp_open(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_q
 		.recv_cq = rail->cq,
 		.qp_context = &rail->health,
 		.qp_type = IBV_QPT_RC,
-		.cap = { .max_send_wr = least(VERBS_SENDS, most),
-			.max_recv_wr = least(VERBS_RECVS, most),
+		.cap = { .max_send_wr = least(sends_of(c, rail, qp->cls), most),
+			.max_recv_wr = least(recvs_of(c, rail), most),
 			.max_send_sge = 1,
 			.max_recv_sge = 1,
 			.max_inline_data = VERBS_INLINE_BYTES },
@@ -110,7 +130,7 @@ int verbs_rail_init(struct verbs_conn *c, struct verbs_rail *rail)
 	const int mask = IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS;
 	int err = 0;
 
-	for (int cls = 0; cls < LINA_NCLASSES && !err; cls++) {
+	for (int cls = 0; cls < nqps_of(rail) && !err; cls++) {
 		rail->qp[cls].wr_ids = wr_id(false, (enum lina_class)cls, rail->life, 0);
 		err = modify(c, &rail->qp[cls], &attr, mask);
 	}
@@ -129,8 +149,10 @@ static int what_fails(struct verbs_conn *c, struct verbs_rail *rail, int err, co
 int verbs_rail_open(struct verbs_conn *c, struct verbs_rail *rail, unsigned control_access)
 {
 	struct verbs_device *d = rail->port->device;
-	uint32_t wanted = LINA_NCLASSES * (VERBS_SENDS + VERBS_RECVS);
+	uint32_t wanted = 0;
 
+	for (int cls = 0; cls < nqps_of(rail); cls++)
+		wanted += sends_of(c, rail, (enum lina_class)cls) + recvs_of(c, rail);
 	int err = c->verbs->create_cq(
 		d->context, (int)least(wanted, (uint32_t)d->attr.max_cqe), &rail->cq);
 	if (err)
@@ -140,7 +162,7 @@ int verbs_rail_open(struct verbs_conn *c, struct verbs_rail *rail, unsigned cont
 		d->pd, c->control, sizeof(*c->control), control_access, &rail->control_mr);
 	if (err)
 		return what_fails(c, rail, err, "no memory region for a connection");
-	for (int cls = 0; cls < LINA_NCLASSES && !err; cls++) {
+	for (int cls = 0; cls < nqps_of(rail) && !err; cls++) {
 		rail->qp[cls].cls = (enum lina_class)cls;
 		err = qp_open(c, rail, &rail->qp[cls]);
 	}
@@ -281,7 +303,7 @@ int verbs_rail_connect(struct verbs_conn *c, struct verbs_rail *rail)
 {
 	int err = 0;
 
-	for (int cls = 0; cls < LINA_NCLASSES && !err; cls++) {
+	for (int cls = 0; cls < nqps_of(rail) && !err; cls++) {
 		err = ece_set(c, rail, &rail->qp[cls]);
 		if (!err)
 			err = ready_to_receive(c, rail, &rail->qp[cls]);

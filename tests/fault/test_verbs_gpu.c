@@ -92,10 +92,12 @@ static void a_group_is_read_back_once(void **state)
 	void *data[] = { gpu.address, (char *)gpu.address + 8192, (char *)gpu.address + 65536 };
 	struct lina_mr *mrs[] = { gpu.mr, gpu.mr, gpu.mr };
 	long reads = fabric_counts().reads;
+	int qps = fabric_live().qps;
 	MUST(lina_net_flush(pair.recv, 3, data, (const int[]){ 100, 4096, 0 }, mrs, &flush));
 	assert_non_null(flush);
 	MUST(finish_within(flush, LIMIT_MS, NULL));
 	assert_int_equal(fabric_counts().reads - reads, 1);
+	assert_int_equal(fabric_live().qps, qps + 1);
 	MUST(lina_net_flush(pair.recv, 3, data, (const int[]){ 0, 0, 0 }, mrs, &flush));
 	assert_null(flush);
 	gpu_close(&gpu, pair.recv);
