@@ -155,12 +155,17 @@ static int device_take(
 	return err;
 }
 
-/* One device of all ports there is room for. */
+/* One device of all ports there is room for, but for those of another kind than the first. */
 static void nics_join(struct verbs_hcas *h)
 {
 	struct verbs_nic *nic = &h->nic[0];
 
-	for (int i = 1; i < h->nports && i < VERBS_RAILS_MAX; i++) {
+	for (int i = 1; i < h->nports && nic->nports < VERBS_RAILS_MAX; i++) {
+		if (h->port[i].attr.link_layer != h->port[0].attr.link_layer) {
+			lina_info("%s is left out: it is not of the kind that %s is",
+				h->port[i].name, h->port[0].name);
+			continue;
+		}
 		nic->port[nic->nports++] = &h->port[i];
 		name_add(nic, h->port[i].name);
 	}

@@ -325,6 +325,26 @@ static void rails_and_planes_are_the_users(void **state)
 	close_all();
 }
 
+static void kinds_tell(int dev, int port, struct ibv_port_attr *attr)
+{
+	(void)port;
+	if (dev == 1)
+		attr->link_layer = IBV_LINK_LAYER_INFINIBAND;
+}
+
+static void ports_of_two_kinds_are_not_joined(void **state)
+{
+	struct fabric_settings fabric = fabric_of(6);
+
+	(void)state;
+	fabric.port_tell = kinds_tell;
+	open_with(&fabric, "LINA_MERGE=1");
+	assert_int_equal(count(), 1);
+	assert_string_equal(props_of(0).name, "fake0+fake2+fake3+fake4");
+	assert_int_equal(log_notes("fake1 is left out: it is not of the kind that fake0 is"), 1);
+	close_all();
+}
+
 static void nothing_is_merged_where_the_user_does_not_want_it(void **state)
 {
 	struct fabric_settings fabric = fabric_of(4);
@@ -351,6 +371,7 @@ int main(void)
 		cmocka_unit_test(every_speed_and_width_is_known),
 		cmocka_unit_test(newer_libraries_know_better),
 		cmocka_unit_test(rails_and_planes_are_the_users),
+		cmocka_unit_test(ports_of_two_kinds_are_not_joined),
 		cmocka_unit_test(nothing_is_merged_where_the_user_does_not_want_it),
 	};
 
