@@ -64,6 +64,16 @@ static uint64_t window_part(uint64_t window_bytes, uint64_t own_flows, uint64_t 
 	return window_bytes * own_flows / (own_flows + other_flows);
 }
 
+/* The link carries what all send together. */
+static void left_hear(struct lina_link_dir *dir)
+{
+	uint64_t left = lina_share_left_bytes(dir->share);
+
+	if (left > dir->others_left_bytes)
+		dir->unlearned_bytes += left - dir->others_left_bytes;
+	dir->others_left_bytes = left;
+}
+
 /* Before a decision, with the lock held: others' latency work holds this process's bulk too, and
  * the window is for the bulk of all. */
 static inline void hear(struct lina_link_dir *dir, uint64_t now_ns)
@@ -81,9 +91,10 @@ static inline void hear(struct lina_link_dir *dir, uint64_t now_ns)
 		lina_share_latency_until_ns(dir->share, now_ns, sched->params.hold_max_ns);
 	lina_sched_outside(sched, until_ns, now_ns);
 	dir->other_flows = lina_share_bulk_flows(dir->share, now_ns);
-	if (dir == &dir->link->dir[LINA_DIR_SEND])
-		sched->params.window_bytes =
-			window_part(dir->window.bytes, sched->nbulk, dir->other_flows);
+	if (dir != &dir->link->dir[LINA_DIR_SEND])
+		return;
+	left_hear(dir);
+	sched->params.window_bytes = window_part(dir->window.bytes, sched->nbulk, dir->other_flows);
 }
 
 int lina_link_open(const struct lina_config *config, const char *name, struct lina_link **link_p)
@@ -181,6 +192,7 @@ void lina_link_flow_init(
 	flow->hot = (struct lina_hot_flow){ .hot = &link->hot };
 	flow->counted_bytes = 0;
 	flow->rate = (struct lina_rate_flow){ .seen_ns = 0 };
+	flow->stays = false;
 	lina_flow_init(&flow->flow, &flow->dir->sched, cls);
 }
 
@@ -277,13 +289,23 @@ void lina_link_cost(struct lina_link_flow *flow, uint64_t bytes, uint64_t ns)
 	pthread_mutex_unlock(&flow->dir->lock);
 }
 
+/* Others count it as having left just now, so that what may have left long before is not told. */
+static void left_tell(const struct lina_link_flow *flow, uint64_t bytes)
+{
+	if (flow->dir->others && !flow->stays && bytes > flow->rate.old_bytes)
+		lina_share_left(flow->dir->share, bytes - flow->rate.old_bytes);
+}
+
 /* What bulk has left tells what the link carries, and whether it runs dry. */
 static void bulk_learn(struct lina_link_flow *flow, uint64_t left_bytes, uint64_t now_ns)
 {
 	struct lina_link_dir *dir = flow->dir;
 	bool busy = dir->full && !dir->sched.held;
 
+	left_tell(flow, left_bytes);
 	left_bytes = lina_rate_sure(&dir->rate, &flow->rate, left_bytes, now_ns);
+	left_bytes += dir->unlearned_bytes;
+	dir->unlearned_bytes = 0;
 	lina_rate_left(&dir->rate, left_bytes, busy, now_ns);
 	if (!busy || lina_sched_relaxed(&dir->sched, now_ns))
 		return;

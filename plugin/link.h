@@ -27,6 +27,8 @@ struct lina_link_flow {
 	struct lina_hot_flow hot; /* of latency class and sending; its owner says who the peer is */
 	uint64_t counted_bytes;   /* of what is below, in the sum of the direction */
 	struct lina_rate_flow rate; /* of bulk class and sending */
+	bool stays; /* on this host: its owner says so. What others send does not make room for it
+		     */
 };
 
 /* name: the interface's, for messages. config lives until close. -ENOMEM. */

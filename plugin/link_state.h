@@ -31,6 +31,9 @@ struct lina_link_dir {
 	uint64_t heard_ns;    /* when they were last listened to. Guarded by lock */
 	bool others;          /* there were any then. Guarded by lock */
 	uint32_t other_flows; /* their bulk flows. Guarded by lock */
+	/* What has left of their bulk, as it was heard, and what the rate has yet to learn of it.
+	 * Guarded by lock */
+	uint64_t others_left_bytes, unlearned_bytes;
 	struct lina_link *link;
 };
 

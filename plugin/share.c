@@ -136,6 +136,7 @@ static int slot_take(struct lina_share *share)
 		return err;
 	share->slot = &segment->slot[i];
 	slot_write(share->slot, 0, 0, 0);
+	atomic_store(&share->slot->left_bytes, 0);
 	atomic_store(&segment->header.used, i < used ? used : i + 1);
 	return 0;
 }
@@ -278,6 +279,15 @@ void lina_share_tell(struct lina_share *share, uint64_t latency_until_ns, uint32
 			bulk_flows);
 }
 
+void lina_share_left(struct lina_share *share, uint64_t bytes)
+{
+	if (!share || !*share->ours)
+		return;
+	_Atomic uint64_t *left = &share->slot->left_bytes;
+	atomic_store_explicit(left, atomic_load_explicit(left, memory_order_relaxed) + bytes,
+		memory_order_relaxed);
+}
+
 /* A time to come is that of a clock a little ahead of the reader's; one far off is none. */
 static bool holds(const struct lina_share_slot *slot, uint64_t now_ns)
 {
@@ -325,6 +335,20 @@ uint32_t lina_share_bulk_flows(const struct lina_share *share, uint64_t now_ns)
 		uint32_t flows = atomic_load_explicit(&slot->bulk_flows, memory_order_relaxed);
 		if (flows && slot != share->slot && holds(slot, now_ns))
 			sum += flows < LINA_SHARE_FLOWS_MAX ? flows : LINA_SHARE_FLOWS_MAX;
+	}
+	return sum;
+}
+
+uint64_t lina_share_left_bytes(const struct lina_share *share)
+{
+	uint64_t sum = 0;
+
+	if (!share || !*share->ours)
+		return 0;
+	for (uint32_t i = 0, used = slots_used(share->segment); i < used; i++) {
+		const struct lina_share_slot *slot = &share->segment->slot[i];
+		if (slot != share->slot)
+			sum += atomic_load_explicit(&slot->left_bytes, memory_order_relaxed);
 	}
 	return sum;
 }

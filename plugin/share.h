@@ -1,7 +1,8 @@
 /*
- * What the processes of one host that use one link tell each other: whether latency work is pending
- * and how many bulk flows are active. It goes through a segment of shared memory per link, user and
- * network namespace, a file of /dev/shm with a cache line for each process.
+ * What the processes of one host that use one link tell each other: whether latency work is
+ * pending, how many bulk flows are active and how much of them has left. It goes through a segment
+ * of shared memory per link, user and network namespace, a file of /dev/shm with a cache line for
+ * each process.
  *
  * Nothing here waits for another process but lina_share_open and lina_share_close, and these not
  * for long; an owner may be killed at any moment. What it said ends by itself, and its slot is free
@@ -53,6 +54,10 @@ void lina_share_close(struct lina_share *share);
  * may be one's time and another's flows. */
 void lina_share_tell(struct lina_share *share, uint64_t latency_until_ns, uint32_t bulk_flows);
 
+/* bytes more of this process's bulk have left for the link. Of several threads at once one may go
+ * uncounted. */
+void lina_share_left(struct lina_share *share, uint64_t bytes);
+
 /* Whether no other process is there to be read of. */
 bool lina_share_is_alone(const struct lina_share *share);
 
@@ -63,5 +68,9 @@ uint64_t lina_share_latency_until_ns(
 
 /* The active bulk flows of all others together. */
 uint32_t lina_share_bulk_flows(const struct lina_share *share, uint64_t now_ns);
+
+/* What has left of the bulk of all others. Only what it grows by means something: it falls when one
+ * comes or goes. */
+uint64_t lina_share_left_bytes(const struct lina_share *share);
 
 #endif

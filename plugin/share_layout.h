@@ -11,7 +11,7 @@
 
 /* A change of the layout is a new version, which is a part of the name too: two versions on one
  * host do not meet. */
-enum { LINA_SHARE_VERSION = 1, LINA_SHARE_SLOTS = 64, LINA_SHARE_NAME_BYTES = 256 };
+enum { LINA_SHARE_VERSION = 2, LINA_SHARE_SLOTS = 64, LINA_SHARE_NAME_BYTES = 256 };
 #define LINA_SHARE_MAGIC UINT64_C(0x315368536e694c7f)
 
 /* Written and read by who holds the lock of byte 0 of the file, but for used. */
@@ -30,7 +30,9 @@ struct lina_share_slot {
 	_Atomic uint64_t latency_until_ns;
 	_Atomic uint64_t told_ns; /* when the owner said all this; 0: never */
 	_Atomic uint32_t bulk_flows;
-	uint8_t zero[44];
+	uint32_t zero_too;
+	_Atomic uint64_t left_bytes; /* of its bulk, since it took the slot */
+	uint8_t zero[32];
 };
 
 struct lina_share_segment {

@@ -176,6 +176,20 @@ size_t lina_sock_unacked(int fd)
 	return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
 }
 
+bool lina_sock_stays(int fd)
+{
+	union lina_addr here, there;
+	socklen_t here_bytes = sizeof(here), there_bytes = sizeof(there);
+	char here_text[LINA_ADDR_TEXT_BYTES], there_text[LINA_ADDR_TEXT_BYTES];
+
+	memset(&here, 0, sizeof(here));
+	memset(&there, 0, sizeof(there));
+	if (getsockname(fd, &here.sa, &here_bytes) || getpeername(fd, &there.sa, &there_bytes))
+		return false;
+	return strcmp(lina_addr_host_text(&here, here_text),
+		       lina_addr_host_text(&there, there_text)) == 0;
+}
+
 void lina_sock_ack(int fd)
 {
 	(void)option_set(fd, IPPROTO_TCP, TCP_QUICKACK, 1);

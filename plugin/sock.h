@@ -43,6 +43,10 @@ int lina_sock_sndbuf(int fd, int bytes);
 /* Bytes given to the socket that the peer has not acknowledged; 0 where the kernel does not say. */
 size_t lina_sock_unacked(int fd);
 
+/* Whether it is connected to the address that it has itself; where that cannot be told it is not.
+ */
+bool lina_sock_stays(int fd);
+
 /* Acknowledges what has arrived now, not with the next data that goes the other way or up to 40 ms
  * later: the peer counts what is not acknowledged as on its way. */
 void lina_sock_ack(int fd);

@@ -295,6 +295,7 @@ int tcp_sender_create(const struct tcp_end *end, struct lina_conn **conn_p)
 		TAILQ_INIT(&s->moving[cls]);
 		lina_link_flow_init(end->link, LINA_DIR_SEND, (enum lina_class)cls, &s->flow[cls]);
 	}
+	s->flow[LINA_CLASS_BULK].stays = lina_sock_stays(end->fd[0]);
 	tcp_end_flow_peer(end, &s->flow[LINA_CLASS_LATENCY]);
 	s->conn.flow = s->flow;
 	s->conn.nflows = LINA_NCLASSES;

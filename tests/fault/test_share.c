@@ -41,6 +41,29 @@ static void sees_others_and_not_itself(void **state)
 	assert_int_equal(log_warnings(), 0);
 }
 
+/* Who takes the slot of one that has gone begins anew. */
+static void what_has_left_is_that_of_others(void **state)
+{
+	struct lina_share *a = share_open(), *b = share_open(), *c = share_open();
+
+	(void)state;
+	lina_share_left(b, 300);
+	lina_share_left(c, 20);
+	lina_share_left(c, 1);
+	assert_int_equal(lina_share_left_bytes(a), 321);
+	assert_int_equal(lina_share_left_bytes(b), 21);
+	lina_share_close(b);
+	b = share_open();
+	assert_int_equal(lina_share_left_bytes(a), 21);
+	lina_share_left(b, 7);
+	assert_int_equal(lina_share_left_bytes(a), 28);
+	assert_int_equal(lina_share_left_bytes(NULL), 0);
+	lina_share_left(NULL, 7);
+	lina_share_close(a);
+	lina_share_close(b);
+	lina_share_close(c);
+}
+
 static void times_are_cut(void **state)
 {
 	struct lina_share *a = share_open(), *b = share_open();
@@ -258,6 +281,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SHARE_CASE(sees_others_and_not_itself),
+		SHARE_CASE(what_has_left_is_that_of_others),
 		SHARE_CASE(times_are_cut),
 		SHARE_CASE(what_is_told_ends_by_itself),
 		SHARE_CASE(telling_the_same_renews_the_lease),

@@ -8,13 +8,21 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "net/fixture.h"
 #include "plugin/link.h"
 
 #define CHUNK UINT64_C(16384)
 
-enum { LIMIT_MS = 30000, NTHREADS = 3, NBACK = 32 };
+enum {
+	LIMIT_MS = 30000,
+	NTHREADS = 3,
+	NBACK = 32,
+	NSHARE = 4,
+	LINK_BYTES_PER_MS = 65536,
+	LINK_BYTE_PS = 15259
+};
 
 static struct lina_config config;
 static struct lina_link *link_;
@@ -370,6 +378,71 @@ static void connections_that_come_back_do_not_make_a_link_faster(void **state)
 	end();
 }
 
+/* Of links of processes that are one: what is below leaves it at LINK_BYTES_PER_MS in all. */
+static void shared_run(struct lina_link_flow flow[], int n, uint64_t ms)
+{
+	uint64_t from_ms = now_ms(), seen_ms = from_ms;
+
+	while (seen_ms < from_ms + ms) {
+		uint64_t each = (now_ms() - seen_ms) * LINK_BYTES_PER_MS / (uint64_t)n;
+
+		seen_ms = now_ms();
+		for (int i = 0; i < n; i++) {
+			bulk_fill(&flow[i]);
+			uint64_t below = flow[i].flow.below_bytes;
+			lina_link_below(&flow[i], below > each ? below - each : 0);
+		}
+		sleep_ms(1);
+	}
+}
+
+/* What each learns is what the link carries, and all windows together are one. */
+static void processes_share_one_link(int n)
+{
+	struct lina_link *link[NSHARE];
+	struct lina_link_flow flow[NSHARE], first;
+	char name[32];
+
+	config.share = 1;
+	config.window_bytes = NSHARE * 4 * (int)CHUNK;
+	(void)snprintf(name, sizeof(name), "test-%d", (int)getpid());
+	for (int i = 0; i < n; i++) {
+		assert_int_equal(lina_link_open(&config, name, &link[i]), 0);
+		lina_link_flow_init(link[i], LINA_DIR_SEND, LINA_CLASS_LATENCY, &first);
+		lina_link_post(&first, 1);
+		lina_link_sent(&first, 1);
+		lina_link_drop(&first);
+		lina_link_flow_init(link[i], LINA_DIR_SEND, LINA_CLASS_BULK, &flow[i]);
+		lina_link_post(&flow[i], 100000 * CHUNK);
+	}
+	shared_run(flow, n, 500);
+	uint64_t windows = 0;
+	for (int i = 0; i < n; i++) {
+		const struct lina_sched_params *params = &flow[i].flow.sched->params;
+
+		windows += params->window_bytes;
+		/* in which a quarter more is reckoned */
+		assert_in_range(params->byte_ps, LINK_BYTE_PS / 2, LINK_BYTE_PS * 5 / 4);
+	}
+	assert_in_range(windows, CHUNK * NSHARE * 36 / 10, CHUNK * NSHARE * 4);
+	for (int i = 0; i < n; i++) {
+		lina_link_drop(&flow[i]);
+		lina_link_close(link[i]);
+	}
+}
+
+static void two_processes_learn_what_their_link_carries(void **state)
+{
+	(void)state;
+	processes_share_one_link(2);
+}
+
+static void four_processes_learn_what_their_link_carries(void **state)
+{
+	(void)state;
+	processes_share_one_link(NSHARE);
+}
+
 #define EACH(test) cmocka_unit_test_setup(test, setup)
 
 int main(void)
@@ -387,6 +460,8 @@ int main(void)
 		EACH(a_hold_while_latency_work_moves_says_nothing_of_the_rate),
 		EACH(connections_of_several_threads_share_a_link),
 		EACH(connections_that_come_back_do_not_make_a_link_faster),
+		EACH(two_processes_learn_what_their_link_carries),
+		EACH(four_processes_learn_what_their_link_carries),
 	};
 
 	return cmocka_run_group_tests_name("link", tests, NULL, NULL);
