@@ -120,7 +120,9 @@ static int16_t plane_id(const struct verbs_nic *nic)
 		several = several || plane != nic->port[0]->place.plane;
 		planes |= 1 << plane;
 	}
-	return several ? (int16_t)planes : nic->port[0]->place.plane;
+	if (several)
+		return (int16_t)planes;
+	return nic->port[0]->place.plane;
 }
 
 static uint64_t guid_of(const struct verbs_device *d)
