@@ -11,7 +11,10 @@
 #include <string.h>
 
 enum {
-	WRITE_MAX_BYTES = 8 << 20,        /* so that completions come now and then on any link */
+	WRITE_MAX_BYTES = 8 << 20, /* so that completions come now and then on any link */
+	WRITE_US = 250,            /* of the port, that a write takes at most */
+	WRITES_BELOW = 4,
+	PAGE_BYTES = 4096,                /* each write begins with one, where the message does */
 	HOT_WRITE_MAX_BYTES = 64 << 10,   /* so that others hear how a hot peer gets on */
 	BULK_CHUNK_MAX_BYTES = 512 << 10, /* so that a report fits an immediate */
 	REPORT_MAX_BYTES = 256 << 10,
@@ -243,12 +246,19 @@ static uint64_t hot_bytes(struct verbs_rail *rail, uint64_t n)
 	return lina_peers_may(most, rail->qp[LINA_CLASS_LATENCY].below_bytes, n);
 }
 
+/* Enough for a millisecond of the port, in which somebody looks again; on a fast one that is more
+ * than NCCL has under way. Soft-RoCE sends what is posted by the processor that posts it, and what
+ * has to wait there by the one that receives, which has enough to do. */
 static uint64_t latency_bytes(struct verbs_rail *rail, const struct verbs_part *part)
 {
-	uint64_t n = part->until - part->at;
+	uint64_t n = part->until - part->at, below = rail->qp[LINA_CLASS_LATENCY].below_bytes;
+	uint64_t most = (uint64_t)rail->port->speed_mbps * WRITE_US / 8 / PAGE_BYTES * PAGE_BYTES;
 
-	n = n < WRITE_MAX_BYTES ? n : WRITE_MAX_BYTES;
-	n = n < rail->port->attr.max_msg_sz ? n : rail->port->attr.max_msg_sz;
+	most = most < WRITE_MAX_BYTES ? most : WRITE_MAX_BYTES;
+	most = most < rail->port->attr.max_msg_sz ? most : rail->port->attr.max_msg_sz;
+	n = n < most ? n : most;
+	if (below && below + n > WRITES_BELOW * most)
+		return 0;
 	return rail->flow[LINA_CLASS_LATENCY].hot.peer ? hot_bytes(rail, n) : n;
 }
 

@@ -4,6 +4,7 @@
 
 #include "fake/fabric.h"
 #include "net/cases.h"
+#include "plugin/verbs_conn.h"
 #include "priority/class.h"
 
 enum { SMALL = 1000, LARGE = 1 << 20, BULK_TC = 96, LINGER_MS = 300 };
@@ -83,11 +84,41 @@ static void what_is_of_one_class_does_not_wait(void **state)
 	pair_close(&pair);
 }
 
+/* What a message of latency class has below at most, on a port of 2.5 Gbit/s. */
+static void a_slow_port_gets_a_millisecond_at_once(void **state)
+{
+	enum { MILLISECOND_BYTES = 312500 };
+	struct fabric_settings fabric = fabric_defaults();
+	uint64_t most = 0;
+	int done = 0;
+
+	(void)state;
+	fabric.port_speed = 25;
+	fabric_start(&fabric);
+	pair_open("LINA_CLASSES=all=latency", &pair);
+	fill(large[0], LARGE, 3);
+	memset(large[1], 0, LARGE);
+	struct lina_request *recv = post_recv(pair.recv, large[1], LARGE, 1);
+	struct lina_request *send = post_send(pair.send, large[0], LARGE, 1);
+	const struct verbs_qp *qp =
+		&((const struct verbs_conn *)pair.send)->rail[0].qp[LINA_CLASS_LATENCY];
+	for (uint64_t until_ms = now_ms() + LIMIT_MS; !done && now_ms() < until_ms;) {
+		most = qp->below_bytes > most ? qp->below_bytes : most;
+		MUST(lina_net_test(send, &done, NULL));
+	}
+	assert_true(done);
+	assert_in_range(most, MILLISECOND_BYTES / 2, MILLISECOND_BYTES);
+	MUST(finish_within(recv, LIMIT_MS, NULL));
+	assert_true(is_filled(large[1], LARGE, 3));
+	pair_close(&pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bulk_waits_while_latency_traffic_may_go_on),
 		cmocka_unit_test(what_is_of_one_class_does_not_wait),
+		cmocka_unit_test(a_slow_port_gets_a_millisecond_at_once),
 	};
 
 	return cmocka_run_group_tests_name("verbs_holds", tests, NULL, NULL);
