@@ -4,11 +4,12 @@
  *
  * A write costs a request here and two packets, as much as a small message. So while messages are
  * small credits are held until several go in one, as long as the sender has at least CREDITS_LEAST
- * others of the same tag that no message has come for; no more than HELD_MOST are held. Where it
- * has used up all of them their messages are under way: they come and end the hold. Where none
- * comes for HELD_IDLE_TESTS tests the hold ends too, so that nothing that this end does not know of
- * can make it last. A receive has to be tested to come to an end, and who tests one that is not
- * complete sees to all of them.
+ * others of the same tag that no message has come for, or fewer while messages are so little that
+ * sending them takes no time; no more than HELD_MOST are held. Where it has used up all of them
+ * their messages are under way: they come and end the hold. Where none comes for HELD_IDLE_TESTS
+ * tests the hold ends too, so that nothing that this end does not know of can make it last. A
+ * receive has to be tested to come to an end, and who tests one that is not complete sees to all of
+ * them.
  */
 #include <endian.h>
 #include <stddef.h>
@@ -17,9 +18,11 @@
 #include "plugin/verbs_recv.h"
 
 enum {
-	CREDITS_LEAST = 4, /* half of what NCCL posts ahead */
-	HELD_MOST = 3,
+	LITTLE_CREDITS_LEAST = 2,
+	CREDITS_LEAST = 5,
+	HELD_MOST = 6, /* with the one that ends it all but one of what NCCL posts ahead */
 	HELD_IDLE_TESTS = 1024,
+	LITTLE_BYTES = 4096,
 	SMALL_BYTES = 16 << 10,
 	GRANT_PARTS = 4, /* a part of what may be granted ahead is worth a write */
 };
@@ -80,8 +83,10 @@ int verbs_credits_write(struct verbs_receiver *r)
 
 static bool may_hold(const struct verbs_receiver *r)
 {
+	unsigned least = r->last_bytes <= LITTLE_BYTES ? LITTLE_CREDITS_LEAST : CREDITS_LEAST;
+
 	return r->last_bytes <= SMALL_BYTES && r->held <= HELD_MOST &&
-	       r->incomplete - r->held >= CREDITS_LEAST && r->alike >= r->incomplete;
+	       r->incomplete - r->held >= least && r->alike >= r->incomplete;
 }
 
 int verbs_credit_give(struct verbs_receiver *r, const struct verbs_recv_request *q)
