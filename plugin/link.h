@@ -61,6 +61,8 @@ void lina_link_drop(struct lina_link_flow *flow);
 void lina_link_post(struct lina_link_flow *flow, uint64_t bytes);
 uint64_t lina_link_ask(struct lina_link_flow *flow);
 void lina_link_sent(struct lina_link_flow *flow, uint64_t bytes);
+/* The first and the last in one: more_bytes may move, and bytes have been handed down. */
+void lina_link_went(struct lina_link_flow *flow, uint64_t more_bytes, uint64_t bytes);
 /* All in one, at one time and under one lock: bytes more may move (0: none more), and of what may
  * be handed down now at most most_bytes count as sent, which is the answer. 0: nothing, ask again.
  * below_bytes are below, which is looked at only where nothing may move and it may be what hinders.

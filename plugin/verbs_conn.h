@@ -245,7 +245,8 @@ struct verbs_write {
 int verbs_post(struct verbs_conn *conn, struct verbs_rail *rail, struct verbs_qp *qp,
 	const struct verbs_write *write);
 
-/* Takes need immediates or more, on both queue pairs. */
+/* Takes need immediates or more, at most nrecvs, on both queue pairs: where it is to be more, by so
+ * many that it is not each message that asks for another. */
 int verbs_recvs_fill(struct verbs_conn *conn, struct verbs_rail *rail, uint32_t need);
 
 /* Takes what has completed. 0, or the connection's error. */

@@ -9,6 +9,8 @@
 
 #include "plugin/verbs_send.h"
 
+enum { REPORT_PARTS = 8 }; /* of a grant is worth an immediate */
+
 static int size_fail(struct verbs_sender *s, int tag, uint64_t bytes, uint64_t room)
 {
 	(void)tcp_conn_fail_size(&s->conn.sock, s->conn.doing, tag, bytes, room);
@@ -82,6 +84,16 @@ static int receive_take(struct verbs_sender *s, const struct verbs_cts *cts)
 			return err;
 	}
 	return 1;
+}
+
+void verbs_sender_grant(struct verbs_conn *conn, uint64_t bytes)
+{
+	struct verbs_sender *s = (struct verbs_sender *)conn;
+	uint64_t part = bytes / REPORT_PARTS;
+
+	s->report_bytes = part < VERBS_REPORT_MAX_BYTES ? part : VERBS_REPORT_MAX_BYTES;
+	for (int i = 0; i < conn->nrails; i++)
+		s->rail[i].granted = bytes;
 }
 
 void verbs_grants_pull(struct verbs_sender *s, struct verbs_send_rail *sr)

@@ -13,9 +13,9 @@
 
 enum {
 	SIGNAL_EVERY = 16, /* requests; a completion is that of all before it too */
-	WCS = 16,
-	RNR_TIMER = 12,  /* 0.64 ms: never needed, as receives are posted ahead of credit */
-	RNR_RETRIES = 7, /* for ever */
+	AT_ONCE = 16,      /* completions that are taken, or receives that are posted */
+	RNR_TIMER = 12,    /* 0.64 ms: never needed, as receives are posted ahead of credit */
+	RNR_RETRIES = 7,   /* for ever */
 	HOP_LIMIT = 255,
 };
 
@@ -137,11 +137,10 @@ int verbs_rail_init(struct verbs_conn *c, struct verbs_rail *rail)
 	return err;
 }
 
-static int what_fails(struct verbs_conn *c, struct verbs_rail *rail, int err, const char *what)
+static int what_fails(struct verbs_rail *rail, int err, const char *what)
 {
 	char text[VERBS_ERROR_BYTES];
 
-	(void)c;
 	lina_warn("%s", verbs_error(rail->port->device, err, what, text));
 	return err;
 }
@@ -156,17 +155,17 @@ int verbs_rail_open(struct verbs_conn *c, struct verbs_rail *rail, unsigned cont
 	int err = c->verbs->create_cq(
 		d->context, (int)least(wanted, (uint32_t)d->attr.max_cqe), &rail->cq);
 	if (err)
-		return what_fails(c, rail, err, "no completion queue");
+		return what_fails(rail, err, "no completion queue");
 	rail->cq->cq_context = &rail->health;
 	err = c->verbs->reg_mr(
 		d->pd, c->control, sizeof(*c->control), control_access, &rail->control_mr);
 	if (err)
-		return what_fails(c, rail, err, "no memory region for a connection");
+		return what_fails(rail, err, "no memory region for a connection");
 	for (int cls = 0; cls < nqps_of(rail) && !err; cls++) {
 		rail->qp[cls].cls = (enum lina_class)cls;
 		err = qp_open(c, rail, &rail->qp[cls]);
 	}
-	return err ? what_fails(c, rail, err, "no queue pair") : 0;
+	return err ? what_fails(rail, err, "no queue pair") : 0;
 }
 
 void verbs_rail_close(struct verbs_conn *c, struct verbs_rail *rail)
@@ -385,9 +384,9 @@ int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *q
 static int recvs_post(
 	struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp, uint32_t n)
 {
-	struct ibv_recv_wr wr[SIGNAL_EVERY], *bad;
+	struct ibv_recv_wr wr[AT_ONCE], *bad;
 
-	n = least(n, SIGNAL_EVERY);
+	n = least(n, AT_ONCE);
 	for (uint32_t i = 0; i < n; i++)
 		wr[i] = (struct ibv_recv_wr){ .wr_id = wr_id(true, qp->cls, rail->life,
 						      qp->imms_in + qp->recvs + i),
@@ -402,8 +401,9 @@ int verbs_recvs_fill(struct verbs_conn *c, struct verbs_rail *rail, uint32_t nee
 {
 	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
 		struct verbs_qp *qp = &rail->qp[cls];
-		while (qp->recvs < need) {
-			int err = recvs_post(c, rail, qp, need - qp->recvs);
+		uint32_t most = qp->recvs < need ? least(need + AT_ONCE - 1, qp->nrecvs) : 0;
+		while (qp->recvs < most) {
+			int err = recvs_post(c, rail, qp, most - qp->recvs);
 			if (err)
 				return verbs_rail_break(c, rail, strerror(-err));
 		}
@@ -478,13 +478,13 @@ static int wc_take(struct verbs_conn *c, struct verbs_rail *rail, const struct i
 
 int verbs_rail_poll(struct verbs_conn *c, struct verbs_rail *rail)
 {
-	struct ibv_wc wc[WCS];
+	struct ibv_wc wc[AT_ONCE];
 	int n;
 
 	if (!rail->cq)
 		return 0;
 	do {
-		n = c->verbs->poll_cq(rail->cq, WCS, wc);
+		n = c->verbs->poll_cq(rail->cq, AT_ONCE, wc);
 		if (n < 0)
 			return verbs_rail_break(c, rail, "its completion queue cannot be read");
 		if (n > 0)
@@ -494,6 +494,6 @@ int verbs_rail_poll(struct verbs_conn *c, struct verbs_rail *rail)
 			if (err)
 				return err;
 		}
-	} while (n == WCS);
+	} while (n == AT_ONCE);
 	return 0;
 }

@@ -307,7 +307,7 @@ int verbs_recv(struct lina_conn *conn, enum lina_class cls, int n, void *const *
 	return 0;
 }
 
-static int progress(struct verbs_receiver *r)
+static int progress(struct verbs_receiver *r, const struct verbs_recv_request *q)
 {
 	int err = 0;
 
@@ -319,7 +319,7 @@ static int progress(struct verbs_receiver *r)
 		err = verbs_credits_tend(r);
 	if (!err)
 		err = verbs_grants_give(r);
-	return err ? err : verbs_conn_idle(&r->conn);
+	return err || !q->left ? err : verbs_conn_idle(&r->conn);
 }
 
 /* Nothing could tell the sender that a receive is complete, who may be waiting for that. */
@@ -336,7 +336,7 @@ int verbs_recv_test(struct lina_request *request, int *done_p, int *bytes_p)
 	*done_p = 0;
 	int err = r->conn.sock.err;
 	if (!err && (q->left || is_cut_off(r)))
-		err = progress(r);
+		err = progress(r, q);
 	if (err)
 		return err;
 	if (q->left || is_cut_off(r))

@@ -17,14 +17,12 @@ enum {
 	PAGE_BYTES = 4096,                /* each write begins with one, where the message does */
 	HOT_WRITE_MAX_BYTES = 64 << 10,   /* so that others hear how a hot peer gets on */
 	BULK_CHUNK_MAX_BYTES = 512 << 10, /* so that a report fits an immediate */
-	REPORT_MAX_BYTES = 256 << 10,
-	REPORT_PARTS = 8,          /* of a grant is worth an immediate */
-	ANNOUNCE_BYTES = 16 << 10, /* a larger latency message is announced ahead */
+	ANNOUNCE_BYTES = 16 << 10,        /* a larger latency message is announced ahead */
 	LITTLE_BYTES = 4096,
 	MESSAGE_WRITES = 4, /* its two of size, a chunk, and its immediate */
 	COST_EVERY = 8,     /* chunks; one is measured */
 };
-_Static_assert((int)BULK_CHUNK_MAX_BYTES + (int)REPORT_MAX_BYTES <= (int)VERBS_VALUE_MAX,
+_Static_assert((int)BULK_CHUNK_MAX_BYTES + (int)VERBS_REPORT_MAX_BYTES <= (int)VERBS_VALUE_MAX,
 	"what is reported fits");
 
 /* Stands in for a NULL of no bytes: adding even 0 to NULL is undefined. */
@@ -52,7 +50,7 @@ void verbs_part_queue(struct verbs_sender *s, struct verbs_part *part, int rail)
 	if (cls == LINA_CLASS_BULK) {
 		sr->bulk_left += left;
 	} else if (s->conn.rail[rail].state == VERBS_UP) {
-		lina_link_post(&s->conn.rail[rail].flow[cls], left);
+		sr->latency_untold += left;
 	}
 }
 
@@ -262,24 +260,47 @@ static uint64_t latency_bytes(struct verbs_rail *rail, const struct verbs_part *
 	return rail->flow[LINA_CLASS_LATENCY].hot.peer ? hot_bytes(rail, n) : n;
 }
 
-static int latency_push(struct verbs_sender *s, struct verbs_send_rail *sr)
+/* The link learns of latency messages before they go, but of a little one when it has gone: that is
+ * one call in place of two. */
+static void latency_tell(struct verbs_send_rail *sr, uint64_t known_little)
+{
+	uint64_t n = sr->latency_untold;
+
+	if (n <= known_little)
+		return;
+	sr->latency_untold = 0;
+	lina_link_post(&sr->rail->flow[LINA_CLASS_LATENCY], n);
+}
+
+static void latency_sent(struct verbs_send_rail *sr, uint64_t n)
 {
 	struct verbs_rail *rail = sr->rail;
 	struct lina_link_flow *flow = &rail->flow[LINA_CLASS_LATENCY];
+	uint64_t untold = sr->latency_untold;
+
+	if (n > LITTLE_BYTES)
+		lina_link_below(flow, below_bytes(rail));
+	sr->latency_untold = 0;
+	lina_link_went(flow, untold, n);
+}
+
+static int latency_push(struct verbs_sender *s, struct verbs_send_rail *sr)
+{
+	struct verbs_rail *rail = sr->rail;
 	struct verbs_part *part;
 
+	latency_tell(sr, rail->flow[LINA_CLASS_LATENCY].hot.peer ? 0 : LITTLE_BYTES);
 	while ((part = STAILQ_FIRST(&sr->moving[LINA_CLASS_LATENCY])) &&
 		can_post(rail, LINA_CLASS_LATENCY)) {
 		uint64_t n = latency_bytes(rail, part);
 		if (!n && part->at < part->until)
-			return 0;
+			break;
 		int err = chunk_post(s, sr, &rail->qp[LINA_CLASS_LATENCY], part, n);
 		if (err || rail->state != VERBS_UP)
 			return err;
-		if (n > LITTLE_BYTES)
-			lina_link_below(flow, below_bytes(rail));
-		lina_link_sent(flow, n);
+		latency_sent(sr, n);
 	}
+	latency_tell(sr, 0);
 	return 0;
 }
 
@@ -402,16 +423,6 @@ int verbs_sender_create(
 	return 0;
 }
 
-void verbs_sender_grant(struct verbs_conn *conn, uint64_t bytes)
-{
-	struct verbs_sender *s = (struct verbs_sender *)conn;
-	uint64_t part = bytes / REPORT_PARTS;
-
-	s->report_bytes = part < REPORT_MAX_BYTES ? part : REPORT_MAX_BYTES;
-	for (int i = 0; i < conn->nrails; i++)
-		s->rail[i].granted = bytes;
-}
-
 static struct verbs_send_request *request_get(struct verbs_sender *s)
 {
 	struct verbs_send_request *r = s->request, *const end = r + VERBS_REQUESTS;
@@ -453,7 +464,7 @@ int verbs_send(struct lina_conn *conn, enum lina_class cls, void *data, size_t b
 	return 0;
 }
 
-static int progress(struct verbs_sender *s)
+static int progress(struct verbs_sender *s, const struct verbs_send_request *r)
 {
 	int err = verbs_credits_pull(s);
 	for (int i = 0; i < s->conn.nrails && !err; i++)
@@ -462,7 +473,7 @@ static int progress(struct verbs_sender *s)
 		verbs_send_settle(s);
 	if (!err)
 		err = verbs_send_push(s);
-	return err ? err : verbs_conn_idle(&s->conn);
+	return err || r->state == VERBS_SEND_DONE ? err : verbs_conn_idle(&s->conn);
 }
 
 int verbs_send_test(struct lina_request *request, int *done_p, int *bytes_p)
@@ -473,7 +484,7 @@ int verbs_send_test(struct lina_request *request, int *done_p, int *bytes_p)
 	*done_p = 0;
 	if (s->conn.sock.err)
 		return s->conn.sock.err;
-	int err = r->state == VERBS_SEND_DONE ? 0 : progress(s);
+	int err = r->state == VERBS_SEND_DONE ? 0 : progress(s, r);
 	if (err)
 		return err;
 	if (r->state != VERBS_SEND_DONE)

@@ -6,6 +6,8 @@
 
 #include "plugin/verbs_conn.h"
 
+enum { VERBS_REPORT_MAX_BYTES = 256 << 10 }; /* of bulk, with one immediate */
+
 enum verbs_send_state { VERBS_SEND_FREE, VERBS_SEND_WAITS, VERBS_SEND_MOVES, VERBS_SEND_DONE };
 
 struct verbs_send_request;
@@ -51,10 +53,12 @@ TAILQ_HEAD(verbs_send_queue, verbs_send_request);
 struct verbs_send_rail {
 	struct verbs_rail *rail;
 	struct verbs_part_queue moving[LINA_NCLASSES];
-	uint64_t bulk_left;   /* bytes of moving[LINA_CLASS_BULK] that are not posted yet */
-	uint64_t bulk_told;   /* of these, what the link knows of */
-	uint64_t granted;     /* bulk that the receiver takes in all */
-	uint64_t bulk_posted; /* in all, but for what a rail did not deliver */
+	uint64_t bulk_left;      /* bytes of moving[LINA_CLASS_BULK] that are not posted yet */
+	uint64_t bulk_told;      /* of these, what the link knows of */
+	uint64_t latency_untold; /* bytes of moving[LINA_CLASS_LATENCY] that the link is to hear of
+				  */
+	uint64_t granted;        /* bulk that the receiver takes in all */
+	uint64_t bulk_posted;    /* in all, but for what a rail did not deliver */
 };
 
 struct verbs_sender {

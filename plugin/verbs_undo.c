@@ -58,7 +58,7 @@ static void parts_move(struct verbs_sender *s, int i, int to)
 {
 	struct verbs_send_rail *sr = &s->rail[i];
 
-	sr->bulk_left = sr->bulk_told = 0;
+	sr->bulk_left = sr->bulk_told = sr->latency_untold = 0;
 	for (int cls = 0; cls < LINA_NCLASSES; cls++)
 		queue_move(s, &sr->moving[cls], to);
 }

@@ -71,6 +71,7 @@ struct fabric_counts {
 	long calls; /* of the table, those that can fail */
 	long posts, signaled, inlined, moved, reads, immediates;
 	long polled;    /* completions given out */
+	long fills;     /* calls of post_recv */
 	long overruns;  /* completions that found their queue full: it is dead then */
 	long misuses;   /* objects destroyed below what stands on them; work posted in a wrong state
 			 */

@@ -478,6 +478,7 @@ int fake_post_recv(struct ibv_qp *ibv_qp, struct ibv_recv_wr *wr, struct ibv_rec
 		*bad_p = wr;
 		return err;
 	}
+	fake.counts.fills++;
 	for (; !err && wr; wr = wr->next) {
 		err = recv_add(qp, wr);
 		if (err) {

@@ -119,6 +119,24 @@ static void nothing_is_said_where_no_bound_fires(void **state)
 	end();
 }
 
+/* As posting and sending do one after the other, and what was posted before still waits. */
+static void what_went_at_once_counts_as_what_was_posted(void **state)
+{
+	(void)state;
+	begin();
+	uint64_t bytes = counts()->bytes[LINA_CLASS_LATENCY];
+	lina_link_post(&latency, 10);
+	lina_link_went(&latency, 100, 100);
+	assert_int_equal(counts()->bytes[LINA_CLASS_LATENCY], bytes + 100);
+	assert_int_equal(latency.flow.queued_bytes, 10);
+	lina_link_post(&bulk, 10 * CHUNK);
+	assert_int_equal(lina_link_ask(&bulk), 0);
+	lina_link_went(&latency, 0, 10);
+	assert_int_equal(latency.flow.queued_bytes, 0);
+	bulk_pump(&bulk);
+	end();
+}
+
 /* Latency work that moves all the time, so that it does not count as stalled. */
 static void the_hold_bound_is_said_once(void **state)
 {
@@ -449,6 +467,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		EACH(nothing_is_said_where_no_bound_fires),
+		EACH(what_went_at_once_counts_as_what_was_posted),
 		EACH(the_hold_bound_is_said_once),
 		EACH(the_stall_is_said_once),
 		EACH(the_share_is_said_once),
