@@ -57,13 +57,23 @@ static int file_make(struct lina_stats *s, const char *directory)
 	return s->fd < 0 ? -errno : 0;
 }
 
+/* A signal ends it early, which a profiler may send all the time. */
+static int allocate(int fd, off_t at, size_t bytes)
+{
+	int err;
+
+	while ((err = posix_fallocate(fd, at, (off_t)bytes)) == EINTR)
+		;
+	return -err;
+}
+
 /* A page that is only promised kills the process that writes to it when there is no memory left;
  * so what is written to is reserved first. */
 static int reserve(const struct lina_stats *s, const void *from, size_t bytes)
 {
 	off_t at = (const char *)from - (const char *)s->header;
 
-	return s->fd < 0 ? 0 : -posix_fallocate(s->fd, at, (off_t)bytes);
+	return s->fd < 0 ? 0 : allocate(s->fd, at, bytes);
 }
 
 static int file_prepare(struct lina_stats *s)
@@ -72,7 +82,7 @@ static int file_prepare(struct lina_stats *s)
 
 	if (!err && ftruncate(s->fd, (off_t)s->bytes))
 		err = -errno;
-	return err ? err : -posix_fallocate(s->fd, 0, (off_t)sizeof(*s->header));
+	return err ? err : allocate(s->fd, 0, sizeof(*s->header));
 }
 
 static int map(struct lina_stats *s)

@@ -23,6 +23,17 @@ enum { FOUND_MAX = 8 };
 
 static char directory[64];
 
+int __real_posix_fallocate(int fd, off_t at, off_t bytes);
+int __wrap_posix_fallocate(int fd, off_t at, off_t bytes);
+
+/* Calls that a signal ends, of those to come. */
+static int interrupted;
+
+int __wrap_posix_fallocate(int fd, off_t at, off_t bytes)
+{
+	return interrupted-- > 0 ? EINTR : __real_posix_fallocate(fd, at, bytes);
+}
+
 static int make_directory(void **state)
 {
 	(void)state;
@@ -295,6 +306,19 @@ static void *count_many(void *arg)
 	return NULL;
 }
 
+/* A profiler may send the program a signal a thousand times a second. */
+static void a_signal_loses_nothing(void **state)
+{
+	struct lina_stats *s;
+
+	(void)state;
+	interrupted = 2;
+	assert_int_equal(lina_stats_open(directory, &s), 0);
+	interrupted = 2;
+	assert_non_null(lina_stats_link(s, "eth0", LINA_DIR_SEND));
+	lina_stats_close(s);
+}
+
 static void threads_lose_nothing(void **state)
 {
 	struct lina_stats *s;
@@ -461,6 +485,7 @@ int main(void)
 		cmocka_unit_test(unfinished_and_foreign_files_stay),
 		cmocka_unit_test(rows_are_by_link_class_and_peer),
 		cmocka_unit_test(full_tables_are_counted),
+		cmocka_unit_test(a_signal_loses_nothing),
 		cmocka_unit_test(threads_lose_nothing),
 		cmocka_unit_test(no_place_is_an_error),
 		cmocka_unit_test(lies_are_refused),
