@@ -77,6 +77,8 @@ static int rails_make(struct verbs_conn *c, unsigned access)
 		int rail_err = verbs_rail_open(c, rail, access);
 		if (rail_err)
 			verbs_rail_close(c, rail);
+		for (int cls = 0; cls < LINA_NCLASSES; cls++)
+			rail->qp[cls].said = &c->control->said[i][cls];
 		first_err = first_err ? first_err : rail_err;
 		nmade += !rail_err;
 		err = own_info(c, rail);

@@ -33,9 +33,9 @@
 #include "plugin/verbs_wire.h"
 
 enum {
-	VERBS_SENDS = 256,      /* work requests of a queue pair that have not completed, at most */
-	VERBS_RECVS = 512,      /* the same of immediates to come */
-	VERBS_INLINE_BYTES = 64 /* what a queue pair is asked to take along with the request */
+	VERBS_SENDS = 256, /* work requests of a queue pair that have not completed, at most */
+	VERBS_RECVS = VERBS_IMMS, /* the same of immediates to come */
+	VERBS_INLINE_BYTES = 64   /* what a queue pair is asked to take along with the request */
 };
 
 struct verbs_part;
@@ -46,6 +46,7 @@ struct verbs_piece {
 	uint64_t offset;         /* in the message */
 	uint32_t bytes;
 	bool has_imm;
+	uint8_t asks;             /* which queue pair it reads for what that missed; 0: none */
 	enum verbs_imm_kind kind; /* has_imm */
 };
 
@@ -58,25 +59,31 @@ static inline bool verbs_piece_reports(const struct verbs_piece *piece)
 struct verbs_qp {
 	struct ibv_qp *qp; /* NULL: none */
 	enum lina_class cls;
-	struct ibv_send_wr wr;      /* what is posted next; one piece of memory, */
-	struct ibv_sge sge;         /* this */
-	uint64_t wr_ids;            /* of sends, but for their numbers; of this life */
-	uint32_t nsends, nrecvs;    /* that may be posted; powers of two */
-	uint32_t inline_bytes;      /* that a request may carry */
-	struct verbs_piece *piece;  /* [nsends]: request number i at i % nsends */
-	uint32_t posted, completed; /* requests of this life; wrap */
-	uint32_t unsignalled;       /* the last of these */
-	uint32_t signalled;         /* the completion of the request before this one is to come */
-	uint32_t imms_completed;    /* immediates among those completed */
-	uint32_t unreported;        /* bytes posted since the last immediate */
-	uint32_t unreported_done;   /* bytes completed since the last immediate that did */
-	uint64_t below_bytes;       /* posted and not completed */
-	uint32_t recvs;             /* posted for immediates to come */
-	uint32_t imms_in;           /* immediates that came in this life */
-	uint32_t waits_at;          /* completed when a completion was first missed, */
-	uint64_t waits_ns;          /* at this time; 0: none is to come */
-	uint32_t asked_at;          /* the receiver: imms_in when nothing more came, */
-	uint64_t asked_ns;          /* and when it last asked why; 0: something has come */
+	struct ibv_send_wr wr;       /* what is posted next; one piece of memory, */
+	struct ibv_sge sge;          /* this */
+	uint64_t wr_ids;             /* of sends, but for their numbers; of this life */
+	uint32_t nsends, nrecvs;     /* that may be posted; powers of two */
+	uint32_t inline_bytes;       /* that a request may carry */
+	struct verbs_piece *piece;   /* [nsends]: request number i at i % nsends */
+	uint32_t posted, completed;  /* requests of this life; wrap */
+	uint32_t unsignalled;        /* the last of these */
+	uint32_t signalled;          /* the completion of the request before this one is to come */
+	uint32_t imms_said;          /* immediates among those posted, */
+	uint32_t imms_completed;     /* and among those completed */
+	struct verbs_said *said;     /* of control memory */
+	uint32_t unreported;         /* bytes posted since the last immediate */
+	uint32_t unreported_done;    /* bytes completed since the last immediate that did */
+	uint64_t below_bytes;        /* posted and not completed */
+	uint32_t recvs;              /* posted for immediates to come */
+	uint32_t imms_seen;          /* immediates that have come in this life, */
+	uint32_t imms_in;            /* of which these were taken; the others were missed */
+	uint32_t waits_at;           /* completed when a completion was first missed, */
+	uint64_t waits_ns;           /* at this time; 0: none is to come */
+	uint32_t asked_at;           /* the receiver: imms_in when nothing more came, */
+	uint64_t asked_ns;           /* and when it last asked why; 0: something has come */
+	struct verbs_rail *asked_by; /* by which it asks what it has missed; NULL: it does not */
+	uint32_t asked_to;           /* of those before this one at least */
+	bool asked_last;             /* it has asked since its own rail broke */
 };
 
 enum verbs_rail_state {
@@ -258,10 +265,19 @@ void verbs_qp_complete(struct verbs_conn *conn, struct verbs_rail *rail, struct 
 /* --- completions that never come (verbs_lost.c) --- */
 
 /* While something is waited for: a completion of a send that does not come in time breaks its rail;
- * one of a receive ends the connection. 0, or the connection's error. */
+ * for one of a receive the sender's memory is asked. 0, or the connection's error. */
 int verbs_lost_look(struct verbs_conn *conn, uint64_t now_ns);
-/* n immediates that came in on rail were never seen. Returns the connection's error. */
-int verbs_lost_imms(struct verbs_conn *conn, const struct verbs_rail *rail, uint32_t n);
+/* Besides the last that was seen on qp, one of the rail, n immediates before it came in, whose
+ * completions did not. */
+int verbs_lost_imms(
+	struct verbs_conn *conn, struct verbs_rail *rail, struct verbs_qp *qp, uint32_t n);
+/* What asks has been read, by the rail. */
+int verbs_lost_answer(struct verbs_conn *conn, const struct verbs_rail *by, unsigned asks);
+/* Of a receiver's rail that takes nothing any more: whether what it had missed is still to be
+ * learned, by another one. 0: no; -EAGAIN; or the connection's error. */
+int verbs_lost_last(struct verbs_conn *conn, struct verbs_rail *rail, uint64_t now_ns);
+/* No answer comes by the rail any more. */
+void verbs_lost_forget(struct verbs_conn *conn, const struct verbs_rail *by);
 
 /* --- rails (verbs_rail.c) --- */
 

@@ -5,15 +5,21 @@
  * has got.
  *
  * Of a receive: the number of the next one tells, since those of a queue pair come in order. Where
- * none follows, what the sender's end knows to be delivered does, which is read from its memory, as
- * nobody may look after that end any more. As the sender may have been told that all is done, there
- * is nobody who could send it again: the connection ends.
+ * none follows, what the sender's end knows to be delivered does. Only the immediate is lost, the
+ * data is here. So the sender's memory keeps the last immediates, and the receiver reads them: by
+ * the rail itself or, where that has broken, by another, and without anybody at that end, who may
+ * have been told that all is done. Until it has, immediates of the queue pair are counted and not
+ * taken; they are read in their order.
  */
+#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
-#include <stdio.h>
 
+#include "plugin/log.h"
 #include "plugin/verbs_conn.h"
+
+/* How long a rail that has broken waits for another to be up and to bring the answer. */
+static const uint64_t last_answer_ns = 250000000;
 
 static uint64_t timeout_ns(const struct verbs_conn *c)
 {
@@ -44,51 +50,143 @@ static int send_look(
 
 /* --- of receives --- */
 
-int verbs_lost_imms(struct verbs_conn *c, const struct verbs_rail *rail, uint32_t n)
+static bool is_behind(const struct verbs_qp *qp)
 {
-	char text[160];
-
-	(void)snprintf(text, sizeof(text),
-		"%s: the completion of a receive was lost, or of %u, and with it what came",
-		rail->port->name, n);
-	return verbs_conn_fail(c, -EIO, text);
+	return qp->imms_in != qp->imms_seen;
 }
 
-/* How many immediates the sender knew to be delivered, when it was last asked, that were never
- * seen. */
-static uint32_t missing(const struct verbs_rail *rail, const struct verbs_qp *qp, uint64_t *cell)
+/* Reads, by way of a rail that is up, what the sender has said on qp. There may be none, or no
+ * room; then it is asked again later. */
+static int ask(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
 {
-	uint64_t delivered = be64toh(__atomic_load_n(cell, __ATOMIC_ACQUIRE));
-	int32_t n = (int32_t)((uint32_t)delivered - qp->imms_in);
+	unsigned i = (unsigned)(rail - c->rail);
+	struct verbs_said *said = qp->said;
+	int up = rail->state == VERBS_UP ? (int)i : verbs_first_up(c);
 
-	return (uint32_t)(delivered >> 32) == rail->life && n > 0 ? (uint32_t)n : 0;
-}
-
-static int delivered_ask(
-	struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp, uint64_t *cell)
-{
-	uint64_t at = (uint64_t)((char *)cell - (char *)c->control);
-
-	if (!verbs_qp_room(qp) || verbs_port_is_down(rail->port))
+	if (qp->asked_by || up < 0)
 		return 0;
-	return verbs_post(c, rail, qp,
-		&(struct verbs_write){ .piece = { .bytes = sizeof(*cell) },
+	struct verbs_rail *by = &c->rail[up];
+	if (!verbs_qp_room(&by->qp[qp->cls]) || verbs_port_is_down(by->port))
+		return 0;
+	qp->asked_by = by;
+	qp->asked_to = qp->imms_seen;
+	return verbs_post(c, by, &by->qp[qp->cls],
+		&(struct verbs_write){ .piece = { .bytes = sizeof(*said),
+					       .asks = (uint8_t)(i * LINA_NCLASSES + qp->cls + 1) },
 			.reads = true,
 			.by_nic = true,
-			.from = cell,
-			.lkey = rail->control_mr->lkey,
-			.to = c->peer_control + at,
-			.rkey = rail->peer.rkey,
+			.from = said,
+			.lkey = by->control_mr->lkey,
+			.to = c->peer_control + (uint64_t)((char *)said - (char *)c->control),
+			.rkey = by->peer.rkey,
 			.signal = true });
 }
 
-/* What was answered is looked at when it is time to ask again: what had come before the answer has
- * completed by then, if it ever does. */
+/* They took as many receives. */
+static int missed(
+	struct verbs_conn *c, const struct verbs_rail *rail, struct verbs_qp *qp, uint32_t n)
+{
+	if (n > qp->recvs)
+		return verbs_conn_fail(c, -EPROTO, NULL);
+	lina_warn("%s %s: rail %s lost %u completions of receives: what came is read from the peer",
+		c->doing, c->sock.base.peer_name, rail->port->name, n);
+	qp->recvs -= n;
+	qp->imms_seen += n;
+	return 0;
+}
+
+int verbs_lost_imms(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp, uint32_t n)
+{
+	int err = missed(c, rail, qp, n);
+	return err ? err : ask(c, rail, qp);
+}
+
+/* How many immediates from number from on the sender knew to be delivered. */
+static uint32_t delivered(const struct verbs_rail *rail, const struct verbs_qp *qp, uint32_t from)
+{
+	uint64_t known = be64toh(__atomic_load_n(&qp->said->delivered, __ATOMIC_ACQUIRE));
+	int32_t n = (int32_t)((uint32_t)known - from);
+
+	return (uint32_t)(known >> 32) == rail->life && n > 0 ? (uint32_t)n : 0;
+}
+
+/* The peer has been told that what was not taken by now is to come again. It may have ended it, and
+ * then nobody looks after that end. */
+static int answer_late(
+	struct verbs_conn *c, const struct verbs_rail *rail, const struct verbs_qp *qp)
+{
+	if (rail->state != VERBS_ENDED || !delivered(rail, qp, qp->imms_in))
+		return 0;
+	return verbs_conn_fail(
+		c, -EIO, "completions of receives were lost, and with a rail what came");
+}
+
+/* By now the completions of all that was delivered before the question have come, if they do. */
+int verbs_lost_answer(struct verbs_conn *c, const struct verbs_rail *by, unsigned asks)
+{
+	struct verbs_rail *rail = &c->rail[(asks - 1) / LINA_NCLASSES];
+	struct verbs_qp *qp = &rail->qp[(asks - 1) % LINA_NCLASSES];
+	int err = 0;
+
+	if (qp->asked_by != by)
+		return 0;
+	qp->asked_by = NULL;
+	if (rail->state != VERBS_UP && rail->state != VERBS_ENDING)
+		return answer_late(c, rail, qp);
+	uint32_t n = delivered(rail, qp, qp->imms_seen);
+	if (n) {
+		err = missed(c, rail, qp, n);
+		qp->asked_to = qp->imms_seen;
+	}
+	while (qp->imms_in != qp->asked_to && !err) {
+		const uint32_t *cell = &qp->said->imm[qp->imms_in++ & (VERBS_IMMS - 1)];
+		err = c->imm_take(c, rail, qp, ntohl(__atomic_load_n(cell, __ATOMIC_RELAXED)));
+	}
+	return err || !is_behind(qp) ? err : ask(c, rail, qp);
+}
+
+void verbs_lost_forget(struct verbs_conn *c, const struct verbs_rail *by)
+{
+	for (int i = 0; i < c->nrails * LINA_NCLASSES; i++) {
+		struct verbs_qp *qp = &c->rail[i / LINA_NCLASSES].qp[i % LINA_NCLASSES];
+		if (qp->asked_by != by)
+			continue;
+		qp->asked_by = NULL;
+		qp->asked_last = false;
+	}
+}
+
+/* Of what is known to have been missed, and else once: nobody may send it again. */
+static bool wants_last(
+	const struct verbs_conn *c, const struct verbs_rail *rail, const struct verbs_qp *qp)
+{
+	return is_behind(qp) ||
+	       (!qp->asked_last && (rail->health.cq_failed || verbs_first_up(c) >= 0));
+}
+
+int verbs_lost_last(struct verbs_conn *c, struct verbs_rail *rail, uint64_t now_ns)
+{
+	bool waits = false;
+	int err = 0;
+
+	if (now_ns - rail->since_ns > last_answer_ns)
+		return 0;
+	for (int cls = 0; cls < LINA_NCLASSES && !err; cls++) {
+		struct verbs_qp *qp = &rail->qp[cls];
+		if (!qp->asked_by && !wants_last(c, rail, qp))
+			continue;
+		waits = true;
+		err = ask(c, rail, qp);
+		qp->asked_last = qp->asked_by;
+	}
+	return waits && !err ? -EAGAIN : err;
+}
+
 static int recv_look(
 	struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp, uint64_t now_ns)
 {
-	uint64_t *cell = &c->control->delivered[rail - c->rail][qp->cls];
-
+	if (is_behind(qp) && rail->state == VERBS_UP)
+		return ask(c, rail, qp);
 	if (!qp->asked_ns || qp->asked_at != qp->imms_in) {
 		qp->asked_at = qp->imms_in;
 		qp->asked_ns = now_ns;
@@ -97,8 +195,7 @@ static int recv_look(
 	if (now_ns - qp->asked_ns < timeout_ns(c) / 2)
 		return 0;
 	qp->asked_ns = now_ns;
-	uint32_t n = missing(rail, qp, cell);
-	return n ? verbs_lost_imms(c, rail, n) : delivered_ask(c, rail, qp, cell);
+	return ask(c, rail, qp);
 }
 
 int verbs_lost_look(struct verbs_conn *c, uint64_t now_ns)
@@ -110,7 +207,8 @@ int verbs_lost_look(struct verbs_conn *c, uint64_t now_ns)
 		struct verbs_qp *qp = &rail->qp[i % LINA_NCLASSES];
 		if (rail->state == VERBS_UP)
 			err = send_look(c, rail, qp, now_ns);
-		if (!err && rail->state == VERBS_UP && !c->sock.base.sends)
+		bool asks = rail->state == VERBS_UP || rail->state == VERBS_ENDED;
+		if (!err && asks && !c->sock.base.sends)
 			err = recv_look(c, rail, qp, now_ns);
 	}
 	return err;

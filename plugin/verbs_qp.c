@@ -325,8 +325,11 @@ void verbs_rail_stop(struct verbs_conn *c, struct verbs_rail *rail)
 static void qp_forget(struct verbs_qp *qp)
 {
 	qp->posted = qp->completed = qp->unsignalled = qp->imms_completed = 0;
-	qp->unreported = qp->unreported_done = qp->recvs = qp->imms_in = qp->signalled = 0;
+	qp->unreported = qp->unreported_done = qp->recvs = qp->signalled = 0;
+	qp->imms_said = qp->imms_seen = qp->imms_in = 0;
 	qp->below_bytes = qp->waits_ns = qp->asked_ns = 0;
+	qp->asked_by = NULL;
+	qp->asked_last = false;
 }
 
 int verbs_rail_reset(struct verbs_conn *c, struct verbs_rail *rail)
@@ -348,6 +351,14 @@ static void piece_note(struct verbs_qp *qp, const struct verbs_piece *piece)
 {
 	qp->piece[qp->posted++ & (qp->nsends - 1)] = *piece;
 	qp->below_bytes += piece->bytes;
+}
+
+/* Where the receiver looks for what it has missed. */
+static void imm_say(struct verbs_qp *qp, uint32_t imm)
+{
+	uint32_t *cell = &qp->said->imm[qp->imms_said++ & (VERBS_IMMS - 1)];
+
+	__atomic_store_n(cell, imm, __ATOMIC_RELAXED);
 }
 
 static enum ibv_wr_opcode opcode_of(const struct verbs_write *w)
@@ -376,6 +387,8 @@ int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *q
 		qp->signalled = qp->posted + 1;
 		wr->send_flags |= IBV_SEND_SIGNALED;
 	}
+	if (w->piece.has_imm)
+		imm_say(qp, wr->imm_data);
 	piece_note(qp, &w->piece);
 	int err = c->verbs->post_send(qp->qp, wr, &bad);
 	return err ? verbs_rail_break(c, rail, strerror(-err)) : 0;
@@ -389,7 +402,7 @@ static int recvs_post(
 	n = least(n, AT_ONCE);
 	for (uint32_t i = 0; i < n; i++)
 		wr[i] = (struct ibv_recv_wr){ .wr_id = wr_id(true, qp->cls, rail->life,
-						      qp->imms_in + qp->recvs + i),
+						      qp->imms_seen + qp->recvs + i),
 			.next = i + 1 < n ? &wr[i + 1] : NULL };
 	int err = c->verbs->post_recv(qp->qp, wr, &bad);
 	if (!err)
@@ -414,13 +427,11 @@ int verbs_recvs_fill(struct verbs_conn *c, struct verbs_rail *rail, uint32_t nee
 /* --- completions --- */
 
 /* The receiver may ask for it at any time. */
-static void imm_completed(struct verbs_conn *c, const struct verbs_rail *rail, struct verbs_qp *qp)
+static void imm_completed(const struct verbs_rail *rail, struct verbs_qp *qp)
 {
-	uint64_t *cell = &c->control->delivered[rail - c->rail][qp->cls];
-
 	qp->imms_completed++;
-	__atomic_store_n(
-		cell, htobe64(verbs_delivered(rail->life, qp->imms_completed)), __ATOMIC_RELEASE);
+	__atomic_store_n(&qp->said->delivered,
+		htobe64(verbs_delivered(rail->life, qp->imms_completed)), __ATOMIC_RELEASE);
 }
 
 void verbs_qp_complete(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
@@ -429,7 +440,7 @@ void verbs_qp_complete(struct verbs_conn *c, struct verbs_rail *rail, struct ver
 
 	qp->completed++;
 	if (piece->has_imm)
-		imm_completed(c, rail, qp);
+		imm_completed(rail, qp);
 	qp->below_bytes -= piece->bytes;
 	qp->unreported_done = verbs_piece_reports(piece) ? 0 : qp->unreported_done + piece->bytes;
 	if (piece->part)
@@ -441,9 +452,12 @@ static int send_done(
 {
 	if (number - qp->completed >= qp->posted - qp->completed)
 		return verbs_conn_fail(c, -EPROTO, "a completion of nothing");
-	while (qp->completed != number + 1)
+	for (int err = 0; qp->completed != number + 1 && !err;) {
+		unsigned asks = qp->piece[qp->completed & (qp->nsends - 1)].asks;
 		verbs_qp_complete(c, rail, qp);
-	return 0;
+		err = asks ? verbs_lost_answer(c, rail, asks) : 0;
+	}
+	return c->sock.err;
 }
 
 static int recv_done(
@@ -451,8 +465,15 @@ static int recv_done(
 {
 	if (wc->opcode != IBV_WC_RECV_RDMA_WITH_IMM || !(wc->wc_flags & IBV_WC_WITH_IMM))
 		return verbs_conn_fail(c, -EPROTO, "something other than an immediate came");
-	if ((uint32_t)wc->wr_id != qp->imms_in)
-		return verbs_lost_imms(c, rail, (uint32_t)wc->wr_id - qp->imms_in);
+	int32_t missed = (int32_t)((uint32_t)wc->wr_id - qp->imms_seen);
+	if (missed < 0) /* its completion was late, not lost */
+		return 0;
+	qp->recvs--;
+	qp->imms_seen++;
+	if (missed)
+		return verbs_lost_imms(c, rail, qp, (uint32_t)missed);
+	if (qp->imms_in + 1 != qp->imms_seen) /* it comes after those that were missed */
+		return 0;
 	qp->imms_in++;
 	return c->imm_take(c, rail, qp, ntohl(wc->imm_data));
 }
@@ -465,10 +486,10 @@ static int wc_take(struct verbs_conn *c, struct verbs_rail *rail, const struct i
 
 	if ((wc->wr_id >> 32 & 0x3fffffff) != (rail->life & 0x3fffffff))
 		return 0;
-	qp->recvs -= recv;
 	if (wc->status == IBV_WC_SUCCESS)
 		return recv ? recv_done(c, rail, qp, wc)
 			    : send_done(c, rail, qp, (uint32_t)wc->wr_id);
+	qp->recvs -= recv;
 	if (rail->state != VERBS_UP)
 		return 0;
 	(void)snprintf(why, sizeof(why), "%s (status %d, vendor error %u)",

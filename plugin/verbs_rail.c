@@ -114,6 +114,7 @@ static int lose(struct verbs_conn *c, struct verbs_rail *rail, const char *where
 		last ? "waits for a rail that comes back" : "goes to the other rails");
 	state_set(c, rail, VERBS_ENDING);
 	verbs_rail_stop(c, rail);
+	verbs_lost_forget(c, rail);
 	return 0;
 }
 
@@ -146,6 +147,10 @@ static int down(struct verbs_conn *c, struct verbs_rail *rail)
 {
 	for (int cls = 0; cls < LINA_NCLASSES; cls++) {
 		struct verbs_qp *qp = &rail->qp[cls];
+		if ((int32_t)(rail->peer_imms[cls] - qp->imms_completed) < 0)
+			return verbs_conn_fail(c, -EIO,
+				"the peer lost completions of receives, and with a rail what "
+				"came");
 		while (qp->imms_completed != rail->peer_imms[cls]) {
 			if (qp->completed == qp->posted)
 				return verbs_conn_fail(c, -EPROTO, NULL);
@@ -160,11 +165,14 @@ static int down(struct verbs_conn *c, struct verbs_rail *rail)
 
 static int ending_tend(struct verbs_conn *c, struct verbs_rail *rail)
 {
-	bool is_settled = settled(rail, tcp_now_ns());
+	uint64_t now_ns = tcp_now_ns();
+	bool is_settled = settled(rail, now_ns);
 
 	int err = verbs_rail_poll(c, rail);
+	if (!err && is_settled && !c->sock.base.sends)
+		err = verbs_lost_last(c, rail, now_ns);
 	if (err || !is_settled)
-		return err;
+		return err == -EAGAIN ? 0 : err;
 	state_set(c, rail, VERBS_ENDED);
 	err = tell(c, rail, VERBS_NOTE_DOWN);
 	return err || !rail->peer_ended ? err : down(c, rail);

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { MAGIC = 0x4c494252, VERSION = 2 }; /* "LIBR" */
+enum { MAGIC = 0x4c494252, VERSION = 3 }; /* "LIBR" */
 
 /* Cursors: what is put or got moves on. */
 static void put(uint8_t **at, uint64_t value, int nbytes)

@@ -21,6 +21,7 @@
 enum {
 	VERBS_RAILS_MAX = 4,
 	VERBS_REQUESTS = 64, /* of one end, a power of two; NCCL has at most 32 in flight */
+	VERBS_IMMS = 512,    /* that may be under way on a queue pair, a power of two */
 	VERBS_INFO_BYTES = 280,
 	VERBS_NOTE_BYTES = 24,
 	VERBS_GRANT_CELLS = 4, /* of a rail, a power of two */
@@ -146,6 +147,13 @@ struct verbs_cts {
 };
 _Static_assert(sizeof(struct verbs_cts) == 64, "a credit is a cache line");
 
+/* What the sender says on a queue pair, for a receiver that has missed some of it. It writes this
+ * itself, and before each immediate is posted; the receiver reads it from there to here. */
+struct verbs_said {
+	uint64_t delivered;       /* as far as it knows (verbs_delivered) */
+	uint32_t imm[VERBS_IMMS]; /* number i of this life at i % ... */
+};
+
 /* The sender's memory that the receiver writes to; the receiver has the same as its source. */
 struct verbs_control {
 	struct verbs_cts cts[VERBS_REQUESTS][LINA_RECVS_MAX]; /* receive number k at k % ... */
@@ -158,12 +166,10 @@ struct verbs_control {
 	 * after the receiving end any more. */
 	uint64_t complete[VERBS_REQUESTS];
 	uint64_t flushed; /* of the receiver: where a flush puts what it reads */
-	/* What of the sender's has come in, as it knows, by rail and class: written by it, and read
-	 * by the receiver from there to here when nothing has come for long (verbs_delivered). */
-	uint64_t delivered[VERBS_RAILS_MAX][LINA_NCLASSES];
+	struct verbs_said said[VERBS_RAILS_MAX][LINA_NCLASSES];
 };
 
-/* A cell of delivered: in which life of the rail, and how many immediates. */
+/* In which life of the rail, and how many immediates. */
 static inline uint64_t verbs_delivered(uint32_t life, uint32_t imms)
 {
 	return (uint64_t)life << 32 | imms;
