@@ -287,6 +287,8 @@ __attribute__((cold)) int verbs_rail_break(
 	struct verbs_conn *conn, struct verbs_rail *rail, const char *why);
 /* For the time of set-up: begins as down. */
 void verbs_rail_lower(struct verbs_conn *conn, struct verbs_rail *rail);
+/* Whether the peer has been told all that came on rails that are not up. */
+bool verbs_rails_told(const struct verbs_conn *conn);
 /* Moves on what is not up, and takes in what the peer says. */
 int verbs_rails_tend(struct verbs_conn *conn);
 

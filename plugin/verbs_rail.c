@@ -313,6 +313,14 @@ static int dark_check(struct verbs_conn *c)
 	return verbs_conn_fail(c, -EIO, "no rail has come back within LINA_PEER_TIMEOUT_MS");
 }
 
+bool verbs_rails_told(const struct verbs_conn *c)
+{
+	for (int i = 0; i < c->nrails; i++)
+		if (c->rail[i].state == VERBS_ENDING)
+			return false;
+	return c->told_from == c->told_until;
+}
+
 int verbs_rails_tend(struct verbs_conn *c)
 {
 	int err = hear(c);

@@ -322,10 +322,11 @@ static int progress(struct verbs_receiver *r, const struct verbs_recv_request *q
 	return err || !q->left ? err : verbs_conn_idle(&r->conn);
 }
 
-/* Nothing could tell the sender that a receive is complete, who may be waiting for that. */
+/* Nothing has told the sender, who may be waiting for that, that a receive is complete: no rail is
+ * up, and the socket has not said yet what came on those that broke. */
 static bool is_cut_off(const struct verbs_receiver *r)
 {
-	return r->conn.dark_ns && !r->conn.gone_ns;
+	return r->conn.dark_ns && !r->conn.gone_ns && !verbs_rails_told(&r->conn);
 }
 
 int verbs_recv_test(struct lina_request *request, int *done_p, int *bytes_p)
