@@ -28,6 +28,8 @@
 #ifndef LINA_PLUGIN_VERBS_CONN_H
 #define LINA_PLUGIN_VERBS_CONN_H
 
+#include <endian.h>
+
 #include "plugin/tcp_meet.h"
 #include "plugin/verbs_dev.h"
 #include "plugin/verbs_wire.h"
@@ -264,13 +266,29 @@ void verbs_qp_complete(struct verbs_conn *conn, struct verbs_rail *rail, struct 
 
 /* --- completions that never come (verbs_lost.c) --- */
 
+/* An immediate, as it goes, is about to be posted: where the receiver looks for what it missed. */
+static inline void verbs_imm_say(struct verbs_qp *qp, uint32_t imm)
+{
+	uint32_t *cell = &qp->said->imm[qp->imms_said++ & (VERBS_IMMS - 1)];
+
+	__atomic_store_n(cell, imm, __ATOMIC_RELAXED);
+}
+
+/* The receiver may ask for it at any time. */
+static inline void verbs_imm_completed(const struct verbs_rail *rail, struct verbs_qp *qp)
+{
+	qp->imms_completed++;
+	__atomic_store_n(&qp->said->delivered,
+		htobe64(verbs_delivered(rail->life, qp->imms_completed)), __ATOMIC_RELEASE);
+}
+
 /* While something is waited for: a completion of a send that does not come in time breaks its rail;
  * for one of a receive the sender's memory is asked. 0, or the connection's error. */
 int verbs_lost_look(struct verbs_conn *conn, uint64_t now_ns);
-/* Besides the last that was seen on qp, one of the rail, n immediates before it came in, whose
- * completions did not. */
-int verbs_lost_imms(
-	struct verbs_conn *conn, struct verbs_rail *rail, struct verbs_qp *qp, uint32_t n);
+/* The completion of this immediate has come on qp, one of the rail. Those before it may not have.
+ */
+int verbs_imm_in(struct verbs_conn *conn, struct verbs_rail *rail, struct verbs_qp *qp,
+	uint32_t number, uint32_t imm);
 /* What asks has been read, by the rail. */
 int verbs_lost_answer(struct verbs_conn *conn, const struct verbs_rail *by, unsigned asks);
 /* Of a receiver's rail that takes nothing any more: whether what it had missed is still to be

@@ -95,10 +95,23 @@ static int missed(
 	return 0;
 }
 
-int verbs_lost_imms(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp, uint32_t n)
+int verbs_imm_in(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp,
+	uint32_t number, uint32_t imm)
 {
-	int err = missed(c, rail, qp, n);
-	return err ? err : ask(c, rail, qp);
+	int32_t n = (int32_t)(number - qp->imms_seen);
+
+	if (n < 0) /* its completion was late, not lost */
+		return 0;
+	qp->recvs--;
+	qp->imms_seen++;
+	if (n > 0) {
+		int err = missed(c, rail, qp, (uint32_t)n);
+		return err ? err : ask(c, rail, qp);
+	}
+	if (qp->imms_in + 1 != qp->imms_seen) /* it comes after those that were missed */
+		return 0;
+	qp->imms_in++;
+	return c->imm_take(c, rail, qp, imm);
 }
 
 /* How many immediates from number from on the sender knew to be delivered. */

@@ -2,7 +2,6 @@
  * Queue pairs: from reset to ready and back, what is posted on them, and what completes.
  */
 #include <arpa/inet.h>
-#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -353,14 +352,6 @@ static void piece_note(struct verbs_qp *qp, const struct verbs_piece *piece)
 	qp->below_bytes += piece->bytes;
 }
 
-/* Where the receiver looks for what it has missed. */
-static void imm_say(struct verbs_qp *qp, uint32_t imm)
-{
-	uint32_t *cell = &qp->said->imm[qp->imms_said++ & (VERBS_IMMS - 1)];
-
-	__atomic_store_n(cell, imm, __ATOMIC_RELAXED);
-}
-
 static enum ibv_wr_opcode opcode_of(const struct verbs_write *w)
 {
 	if (w->reads)
@@ -388,7 +379,7 @@ int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *q
 		wr->send_flags |= IBV_SEND_SIGNALED;
 	}
 	if (w->piece.has_imm)
-		imm_say(qp, wr->imm_data);
+		verbs_imm_say(qp, wr->imm_data);
 	piece_note(qp, &w->piece);
 	int err = c->verbs->post_send(qp->qp, wr, &bad);
 	return err ? verbs_rail_break(c, rail, strerror(-err)) : 0;
@@ -426,21 +417,13 @@ int verbs_recvs_fill(struct verbs_conn *c, struct verbs_rail *rail, uint32_t nee
 
 /* --- completions --- */
 
-/* The receiver may ask for it at any time. */
-static void imm_completed(const struct verbs_rail *rail, struct verbs_qp *qp)
-{
-	qp->imms_completed++;
-	__atomic_store_n(&qp->said->delivered,
-		htobe64(verbs_delivered(rail->life, qp->imms_completed)), __ATOMIC_RELEASE);
-}
-
 void verbs_qp_complete(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp)
 {
 	const struct verbs_piece *piece = &qp->piece[qp->completed & (qp->nsends - 1)];
 
 	qp->completed++;
 	if (piece->has_imm)
-		imm_completed(rail, qp);
+		verbs_imm_completed(rail, qp);
 	qp->below_bytes -= piece->bytes;
 	qp->unreported_done = verbs_piece_reports(piece) ? 0 : qp->unreported_done + piece->bytes;
 	if (piece->part)
@@ -465,17 +448,7 @@ static int recv_done(
 {
 	if (wc->opcode != IBV_WC_RECV_RDMA_WITH_IMM || !(wc->wc_flags & IBV_WC_WITH_IMM))
 		return verbs_conn_fail(c, -EPROTO, "something other than an immediate came");
-	int32_t missed = (int32_t)((uint32_t)wc->wr_id - qp->imms_seen);
-	if (missed < 0) /* its completion was late, not lost */
-		return 0;
-	qp->recvs--;
-	qp->imms_seen++;
-	if (missed)
-		return verbs_lost_imms(c, rail, qp, (uint32_t)missed);
-	if (qp->imms_in + 1 != qp->imms_seen) /* it comes after those that were missed */
-		return 0;
-	qp->imms_in++;
-	return c->imm_take(c, rail, qp, ntohl(wc->imm_data));
+	return verbs_imm_in(c, rail, qp, (uint32_t)wc->wr_id, ntohl(wc->imm_data));
 }
 
 static int wc_take(struct verbs_conn *c, struct verbs_rail *rail, const struct ibv_wc *wc)

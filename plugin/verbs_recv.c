@@ -319,7 +319,8 @@ static int progress(struct verbs_receiver *r, const struct verbs_recv_request *q
 		err = verbs_credits_tend(r);
 	if (!err)
 		err = verbs_grants_give(r);
-	return err || !q->left ? err : verbs_conn_idle(&r->conn);
+	/* A receive that is whole is cut off until what broke has been looked after. */
+	return err || (!q->left && !r->conn.nbroken) ? err : verbs_conn_idle(&r->conn);
 }
 
 /* Nothing has told the sender, who may be waiting for that, that a receive is complete: no rail is
