@@ -12,7 +12,13 @@ enum {
 	PUMPED_CHUNK_MOST_US = 375,
 	WINDOW_LEAST_US = 500,
 	WINDOW_MOST_US = 1000,
-	GRANT_US = 4000,   /* a grant has a way to go before it is bulk */
+	GRANT_US = 4000, /* a grant has a way to go before it is bulk */
+	/* Connections that share what a receiver grants: where two have less than GRANT_US, both
+	 * kinds of traffic take longer together; eight need no more than CROWD_LEAST_US in all. A
+	 * job's next allreduce comes within CROWD_MS. */
+	CROWD_FLOWS = 2,
+	CROWD_LEAST_US = 1000,
+	CROWD_MS = 1000,
 	RELAXED_US = 8000, /* as long as a thread may be late */
 	PUMPED_RELAXED_US = 4000,
 	RELAXED_MIN_BYTES = 64 << 10,
@@ -93,6 +99,9 @@ struct lina_sched_params lina_link_params(
 		.relax_ns = (uint64_t)config->relax_ms * 1000000u,
 		.relaxed_chunk_bytes = relaxed / 2,
 		.relaxed_window_bytes = relaxed,
+		.crowd_flows = dir == LINA_DIR_RECV ? CROWD_FLOWS : 0,
+		.crowd_ns = UINT64_C(1000000) * CROWD_MS,
+		.crowd_window_bytes = carried_bytes(link, CROWD_LEAST_US),
 		.share_percent = (uint32_t)config->bulk_share_percent,
 		/* A quarter less than it takes: bulk that is released while the last latency work
 		 * is still with the kernel queues up behind it there. */

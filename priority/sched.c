@@ -129,6 +129,10 @@ static void bulk_posted(struct lina_flow *flow, uint64_t now_ns)
 		s->bulk_since_ns = now_ns;
 	s->bulk_ns = now_ns;
 	s->nbulk += !flow->queued_bytes;
+	if (s->nbulk >= s->crowd || now_ns - s->crowd_at_ns >= s->params.crowd_ns) {
+		s->crowd = s->nbulk;
+		s->crowd_at_ns = now_ns;
+	}
 }
 
 void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
@@ -290,10 +294,25 @@ static __attribute__((noinline)) uint64_t held_allowed(
 	return chunk_bytes;
 }
 
+/* What a flow has of the window. */
+static inline uint64_t part_of(const struct lina_sched *s, uint64_t window_bytes, bool relaxed)
+{
+	const uint64_t few = s->params.crowd_flows, most_bytes = window_bytes;
+
+	if (!few)
+		return window_bytes / s->nbulk;
+	if (!relaxed && s->crowd > few)
+		window_bytes = max_u64(most_bytes * few / s->crowd,
+			min_u64(most_bytes, s->params.crowd_window_bytes));
+	return window_bytes / s->crowd;
+}
+
 /* What a flow has for a chunk where its part of the window is smaller than that. */
 static uint64_t small_chunk(const struct lina_sched *s, uint64_t chunk_bytes, uint64_t part_bytes)
 {
-	return min_u64(chunk_bytes, max_u64(2 * part_bytes, s->params.least_chunk_bytes));
+	uint64_t most = s->params.crowd_flows ? part_bytes : 2 * part_bytes;
+
+	return min_u64(chunk_bytes, max_u64(most, s->params.least_chunk_bytes));
 }
 
 /* At a time of time_of. */
@@ -311,7 +330,7 @@ static inline uint64_t ask(struct lina_flow *flow, uint64_t now_ns)
 		chunk = max_u64(chunk, s->params.relaxed_chunk_bytes);
 		window = max_u64(window, s->params.relaxed_window_bytes);
 	}
-	uint64_t part = window / s->nbulk;
+	uint64_t part = part_of(s, window, relaxed);
 	if (part < chunk)
 		chunk = small_chunk(s, chunk, part);
 	uint64_t least = min_u64(flow->queued_bytes, (chunk + 1) / 2), bytes = chunk;

@@ -53,6 +53,15 @@ struct lina_sched_params {
 	 * larger: */
 	uint64_t relax_ns;
 	uint64_t relaxed_chunk_bytes, relaxed_window_bytes;
+	/* 0: the window is shared by the bulk flows that have something queued now. Else by the
+	 * crowd, as many as had at once at most, or have when one is posted and there have not been
+	 * so many for crowd_ns (up to 1 hour): where what is below comes back late, flows that come
+	 * one by one would each get all of it, a half, a third and so on. A chunk is no larger than
+	 * a part then. Where a crowd is larger than crowd_flows and nothing is relaxed, all have
+	 * less together, window_bytes x crowd_flows / crowd, but no less than crowd_window_bytes
+	 * where window_bytes are more: of many some always have something to send. */
+	uint32_t crowd_flows;
+	uint64_t crowd_ns, crowd_window_bytes;
 	uint32_t share_percent; /* 0..100: of the link, for bulk while it is held */
 	uint32_t byte_ps;       /* time of a byte on the link in picoseconds (8000 at 1 Gbit/s); 0:
 				 * not known, what is handed down counts as gone, and nothing is
@@ -85,6 +94,8 @@ struct lina_sched {
 	uint64_t latency_queued_bytes;       /* posted and not sent */
 	uint64_t below_bytes[LINA_NCLASSES]; /* of all flows */
 	uint32_t nbulk;                      /* bulk flows with something queued */
+	uint32_t crowd;                      /* as the parameters have it; 0: no bulk yet */
+	uint64_t crowd_at_ns;                /* when there were last so many */
 	uint64_t free_ns;                    /* when the link has carried all latency work sent */
 	uint64_t quiet_ns;                   /* the same and linger_ns; 0: there was none */
 	uint64_t outside_ns;    /* other processes have or had latency work until then */
@@ -140,11 +151,12 @@ void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns);
 
 /* How much of what is queued may be handed down now; 0: nothing, ask again. Latency: all of it.
  * Bulk: at most a chunk, and what is left of the flow's part of the window: window_bytes by the
- * number of bulk flows with something queued, but a chunk at the least, so that one whose owner is
- * slow to ask does not stop the others. A chunk is chunk_bytes, or twice the flow's part of the
- * window where that is smaller, so that many flows have no more than two windows below, but
- * least_chunk_bytes at the least. Less than half a chunk is not worth its header: the answer is 0
- * then, unless it is all that is queued, whether the window or a bound lets no more through. */
+ * number of bulk flows with something queued, or by the crowd, but a chunk at the least, so that
+ * one whose owner is slow to ask does not stop the others. A chunk is chunk_bytes, or twice the
+ * flow's part of the window (once where there may be a crowd) where that is smaller, so that many
+ * flows have no more than two windows below, but least_chunk_bytes at the least. Less than half a
+ * chunk is not worth its header: the answer is 0 then, unless it is all that is queued, whether the
+ * window or a bound lets no more through. */
 uint64_t lina_flow_ask(struct lina_flow *flow, uint64_t now_ns);
 
 /* bytes, at most what was queued, have been handed down; 0: nothing happened. More than was asked

@@ -317,6 +317,36 @@ static uint64_t held_ask(const struct twin *t, int flow, const struct twin_event
 	return is_left_to_others(t, flow, fired ? now_ns : fired_ns(t), now_ns) ? 0 : pass;
 }
 
+/* The most bulk flows that had something queued at once, of which none is older than crowd_ns when
+ * more is posted. */
+static uint64_t crowd(const struct twin *t)
+{
+	const struct twin_event *most_of = NULL;
+
+	for (const struct twin_event *e = t->event; e <= last(t); e++) {
+		if (e->kind != TWIN_POST || e->bytes == 0 || t->cls[e->flow] != LINA_CLASS_BULK)
+			continue;
+		if (!most_of || e->nbulk >= most_of->nbulk ||
+			e->now_ns >= most_of->now_ns + e->params.crowd_ns)
+			most_of = e;
+	}
+	return (uint64_t)most_of->nbulk;
+}
+
+/* Of the window, for a flow. */
+static uint64_t part_bytes(const struct twin *t, uint64_t window_bytes, bool relaxed)
+{
+	uint64_t few = last(t)->params.crowd_flows;
+
+	if (few == 0)
+		return window_bytes / (uint64_t)last(t)->nbulk;
+	if (relaxed || crowd(t) <= few)
+		return window_bytes / crowd(t);
+	return most(window_bytes * few / crowd(t),
+		       least(window_bytes, last(t)->params.crowd_window_bytes)) /
+	       crowd(t);
+}
+
 static uint64_t bulk_ask(
 	const struct twin *t, int flow, uint64_t queued, struct twin_event *verdict)
 {
@@ -324,9 +354,10 @@ static uint64_t bulk_ask(
 	bool relaxed = is_relaxed(t, verdict->now_ns);
 	uint64_t chunk = most(params->chunk_bytes, relaxed ? params->relaxed_chunk_bytes : 0);
 	uint64_t window = most(params->window_bytes, relaxed ? params->relaxed_window_bytes : 0);
-	uint64_t part = window / (uint64_t)last(t)->nbulk;
+	uint64_t part = part_bytes(t, window, relaxed);
 	if (part < chunk) /* then twice of it is a number */
-		chunk = least(chunk, most(part + part, params->least_chunk_bytes));
+		chunk = least(chunk, most(params->crowd_flows > 0 ? part : part + part,
+					     params->least_chunk_bytes));
 	part = most(part, chunk);
 	uint64_t room = part - least(part, sums(t).below[flow]), may = chunk;
 	uint64_t wanted = least(queued, chunk / 2 + chunk % 2);

@@ -85,6 +85,9 @@ static struct lina_sched_params random_ends(void)
 	p.relax_ns = times_ns[random_below(4)];
 	p.relaxed_chunk_bytes = random_near(2 * p.chunk_bytes);
 	p.relaxed_window_bytes = random_near(UINT32_MAX);
+	p.crowd_flows = (uint32_t)random_below(4);
+	p.crowd_ns = random_below(2) ? times_ns[random_below(4)] : 0;
+	p.crowd_window_bytes = random_near(p.window_bytes);
 	return p;
 }
 
@@ -105,6 +108,9 @@ static struct lina_sched_params random_params(void)
 	p.relax_ns = random_near(p.hold_max_ns);
 	p.relaxed_chunk_bytes = random_near(2 * p.chunk_bytes);
 	p.relaxed_window_bytes = random_near(2 * p.window_bytes);
+	p.crowd_flows = (uint32_t)random_below(4);
+	p.crowd_ns = random_near(p.hold_max_ns);
+	p.crowd_window_bytes = random_near(p.window_bytes);
 	return p;
 }
 
