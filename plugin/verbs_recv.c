@@ -10,8 +10,11 @@
 #include "plugin/verbs_recv.h"
 
 enum {
-	REPORTS_AHEAD =
-		16, /* at least as many as a sender makes of the bulk it may have under way */
+	/* At least as many as a sender makes of the bulk it may have under way, and where there is
+	 * room as many as it can make if the grant runs out again and again. */
+	REPORTS_AHEAD = 16,
+	REPORTS_AHEAD_MOST = 80,
+	REPORTS_PARTS = 4, /* of all receives */
 	SIZE_IMMS = 2,
 };
 
@@ -137,9 +140,19 @@ static int imm_take(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_
 
 /* --- rails --- */
 
+/* Of nrecvs receives that may be posted. */
+static uint32_t reports_ahead(uint32_t nrecvs)
+{
+	const uint32_t part = nrecvs / REPORTS_PARTS;
+
+	if (part < REPORTS_AHEAD)
+		return REPORTS_AHEAD;
+	return part < REPORTS_AHEAD_MOST ? part : REPORTS_AHEAD_MOST;
+}
+
 static int rail_fill(struct verbs_receiver *r, struct verbs_rail *rail)
 {
-	return verbs_recvs_fill(&r->conn, rail, r->need + REPORTS_AHEAD);
+	return verbs_recvs_fill(&r->conn, rail, r->need + reports_ahead(r->nrecvs));
 }
 
 static void rail_up(struct verbs_conn *c, struct verbs_rail *rail)
@@ -234,7 +247,7 @@ static uint32_t imms_of(const struct verbs_receiver *r, int n)
 
 static bool recvs_room(const struct verbs_receiver *r, int n)
 {
-	return r->need + imms_of(r, n) + REPORTS_AHEAD <= r->nrecvs;
+	return r->need + imms_of(r, n) + reports_ahead(r->nrecvs) <= r->nrecvs;
 }
 
 static int mrs_check(int n, void *const *data, const size_t *bytes, struct lina_mr *const *mrs)

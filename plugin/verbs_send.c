@@ -17,6 +17,8 @@ enum {
 	PAGE_BYTES = 4096,                /* each write begins with one, where the message does */
 	HOT_WRITE_MAX_BYTES = 64 << 10,   /* so that others hear how a hot peer gets on */
 	BULK_CHUNK_MAX_BYTES = 512 << 10, /* so that a report fits an immediate */
+	REPORT_LEAST_BYTES = 16 << 10,    /* of bulk that are worth an immediate, */
+	REPORT_CHUNKS = 2,                /* or chunks */
 	ANNOUNCE_BYTES = 16 << 10,        /* a larger latency message is announced ahead */
 	LITTLE_BYTES = 4096,
 	MESSAGE_WRITES = 4, /* its two of size, a chunk, and its immediate */
@@ -159,6 +161,20 @@ static void bulk_count(struct verbs_send_rail *sr, uint64_t n)
 	sr->bulk_posted += n;
 }
 
+/* Whether the receiver should hear what has been posted since it last did, of which n bytes just
+ * now. It grants against what it has heard of, and while latency traffic comes it grants little
+ * ahead and chunks are small: so every few of them, and at the latest when no more may be posted,
+ * or each end would wait for the other. */
+static bool is_report_due(const struct verbs_sender *s, const struct verbs_send_rail *sr,
+	const struct verbs_qp *qp, uint64_t n)
+{
+	uint64_t due =
+		n * REPORT_CHUNKS > REPORT_LEAST_BYTES ? n * REPORT_CHUNKS : REPORT_LEAST_BYTES;
+
+	return qp->unreported >= (due < s->report_bytes ? due : s->report_bytes) ||
+	       (qp->cls == LINA_CLASS_BULK && sr->granted == sr->bulk_posted);
+}
+
 static void imm_choose(struct verbs_sender *s, struct verbs_qp *qp, const struct verbs_part *part,
 	bool whole, struct verbs_write *w)
 {
@@ -168,7 +184,7 @@ static void imm_choose(struct verbs_sender *s, struct verbs_qp *qp, const struct
 		qp->unreported += w->piece.bytes;
 	if (whole)
 		imm_set(w, r, VERBS_WHOLE, w->piece.bytes);
-	else if (part->ended || qp->unreported >= s->report_bytes)
+	else if (part->ended || is_report_due(s, &s->rail[part->rail], qp, w->piece.bytes))
 		imm_set(w, r, part->ended ? VERBS_END : VERBS_PROGRESS, qp->unreported);
 	if (w->piece.has_imm)
 		qp->unreported = 0;

@@ -4,10 +4,12 @@
 
 #include "fake/fabric.h"
 #include "net/cases.h"
+#include "plugin/link_state.h"
 #include "plugin/verbs_conn.h"
 #include "priority/class.h"
 
-enum { SMALL = 1000, LARGE = 1 << 20, BULK_TC = 96, LINGER_MS = 300 };
+/* SMALL is announced to the receiver. */
+enum { SMALL = 20000, LARGE = 1 << 20, BULK_TC = 96, LINGER_MS = 300 };
 
 /* More of the kind is expected for 300 ms after latency traffic. */
 #define SETTINGS                                                                    \
@@ -113,12 +115,33 @@ static void a_slow_port_gets_a_millisecond_at_once(void **state)
 	pair_close(&pair);
 }
 
+/* As on a slow link: the receiver grants less ahead than the sender reports at once where it has
+ * much. Neither waits for the other. */
+static void bulk_goes_on_where_little_is_granted_ahead(void **state)
+{
+	struct lina_request *send, *recv;
+
+	(void)state;
+	small_then_large("LINA_RELAX_MS=3600000 LINA_HOLD_MAX_MS=3600000 LINA_GRANT_BYTES=262144 "
+			 "LINA_CHUNK_BYTES=4096 LINA_LINGER_US=300000",
+		LINA_OP_ALLREDUCE, &send, &recv);
+	struct verbs_conn *conn = (struct verbs_conn *)pair.recv;
+	struct lina_link_dir *in = conn->rail[0].flow[LINA_CLASS_BULK].dir;
+	pthread_mutex_lock(&in->lock);
+	in->sched.params.window_bytes = 8192;
+	pthread_mutex_unlock(&in->lock);
+	MUST(finish_both(send, recv, LIMIT_MS));
+	assert_true(is_filled(large[1], LARGE, 2));
+	pair_close(&pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bulk_waits_while_latency_traffic_may_go_on),
 		cmocka_unit_test(what_is_of_one_class_does_not_wait),
 		cmocka_unit_test(a_slow_port_gets_a_millisecond_at_once),
+		cmocka_unit_test(bulk_goes_on_where_little_is_granted_ahead),
 	};
 
 	return cmocka_run_group_tests_name("verbs_holds", tests, NULL, NULL);
