@@ -266,9 +266,9 @@ static void bounds_say(struct lina_link *link, unsigned fired)
 }
 
 /* A hold that is as long as any may be, while all latency work was handed down as long ago, says
- * that the link is thought slower than it is, which bulk that is held could not find out: it is to
- * be learned anew. One for other processes, for work that moves or for what may follow it says
- * nothing. */
+ * that the link is thought slower than it is, which bulk that is held could not find out: until it
+ * has been learned anew it is taken for twice as fast. One for other processes, for work that moves
+ * or for what may follow it says nothing. */
 static bool rate_is_wrong(const struct lina_sched *sched, unsigned fired)
 {
 	return (fired & LINA_MET_HOLD) && !sched->latency_queued_bytes &&
@@ -327,12 +327,13 @@ static void below_see(struct lina_link_flow *flow, uint64_t bytes, uint64_t now_
 		bulk_learn(flow, before > bytes ? before - bytes : 0, now_ns);
 }
 
-/* Of the rate that is known now, without the lock. */
+/* Of the rate that is learned by now (0: none yet), without the lock. */
 static void rate_see(struct lina_link_dir *dir, uint64_t bytes_per_s)
 {
 	struct lina_link *link = dir->link;
 
-	if (dir == &link->dir[LINA_DIR_SEND] && differs(bytes_per_s, link->bytes_per_s))
+	if (dir == &link->dir[LINA_DIR_SEND] && bytes_per_s &&
+		differs(bytes_per_s, link->bytes_per_s))
 		lina_link_rate_set(link, bytes_per_s);
 }
 
@@ -381,7 +382,7 @@ static __attribute__((noinline)) void more_act(struct lina_link_dir *dir, const 
 	if (asked->fired)
 		bounds_say(dir->link, asked->fired);
 	if (asked->wrong)
-		lina_link_rate_set(dir->link, 0);
+		lina_link_rate_set(dir->link, dir->link->bytes_per_s * 2);
 	else if (asked->looked)
 		rate_see(dir, asked->bytes_per_s);
 }

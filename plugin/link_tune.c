@@ -12,7 +12,8 @@ enum {
 	PUMPED_CHUNK_MOST_US = 375,
 	WINDOW_LEAST_US = 500,
 	WINDOW_MOST_US = 1000,
-	GRANT_US = 4000, /* a grant has a way to go before it is bulk */
+	LATE_WINDOW_BYTES = 6 * CHUNK_MIN_BYTES, /* where nobody looks but NCCL's threads */
+	GRANT_US = 4000,                         /* a grant has a way to go before it is bulk */
 	/* Connections that share what a receiver grants: where two have less than GRANT_US, both
 	 * kinds of traffic take longer together; eight need no more than CROWD_LEAST_US in all. A
 	 * job's next allreduce comes within CROWD_MS. */
@@ -23,6 +24,7 @@ enum {
 	PUMPED_RELAXED_US = 4000,
 	RELAXED_MIN_BYTES = 64 << 10,
 	UNKNOWN_BYTES_PER_S = 125000000,
+	FASTEST_GBYTES_PER_S = 1000,
 	PACE_LEAST_NS = 50000,
 	PACE_MOST_NS = 500000,
 };
@@ -73,6 +75,8 @@ static void window_bound(const struct lina_link *link, uint64_t chunk, struct li
 	uint64_t most = carried_bytes(link, WINDOW_MOST_US);
 
 	least = least > chunk ? least : chunk;
+	if (!link->pump) /* on a slow link each flow has hardly a chunk else */
+		least = least > LATE_WINDOW_BYTES ? least : LATE_WINDOW_BYTES;
 	if (link->config->window_bytes) /* the user's choice */
 		least = most = (uint64_t)link->config->window_bytes;
 	lina_window_bound(window, least, most);
@@ -140,8 +144,10 @@ void lina_link_tune(struct lina_link *link)
 
 void lina_link_rate_set(struct lina_link *link, uint64_t bytes_per_s)
 {
+	const uint64_t most = UINT64_C(1000000000) * FASTEST_GBYTES_PER_S;
+
 	pthread_mutex_lock(&link->lock);
-	link->bytes_per_s = bytes_per_s;
+	link->bytes_per_s = bytes_per_s < most ? bytes_per_s : most;
 	lina_link_tune(link);
 	pthread_mutex_unlock(&link->lock);
 }

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "net/fixture.h"
-#include "plugin/link.h"
+#include "plugin/link_state.h"
 
 #define CHUNK UINT64_C(16384)
 
@@ -245,9 +245,8 @@ static void bounds_are_in_the_line_at_close(void **state)
 	assert_int_equal(log_notes("link test0 receiving: "), 1);
 }
 
-/* A bound that fires though nothing is queued: the link was thought too slow, and what it carries
- * is to be learned anew. */
-static void a_rate_that_is_wrong_is_forgotten(void **state)
+/* A bound that fires though nothing is queued: the link was thought too slow. */
+static void a_rate_that_is_wrong_is_doubled(void **state)
 {
 	const uint64_t bytes = 1 << 20;
 
@@ -255,11 +254,12 @@ static void a_rate_that_is_wrong_is_forgotten(void **state)
 	config.hold_max_ms = 2;
 	begin();
 	rate_learn();
+	const uint64_t byte_ps = bulk.flow.sched->params.byte_ps;
 	lina_link_post(&latency, bytes);
 	lina_link_below(&latency, bytes);
 	lina_link_sent(&latency, bytes);
 	hold_fires(1);
-	assert_false(rate_is_known());
+	assert_in_range(bulk.flow.sched->params.byte_ps, byte_ps * 45 / 100, byte_ps * 55 / 100);
 	end();
 }
 
@@ -461,6 +461,16 @@ static void four_processes_learn_what_their_link_carries(void **state)
 	processes_share_one_link(NSHARE);
 }
 
+static void a_slow_link_has_room_for_a_chunk_of_each_flow(void **state)
+{
+	(void)state;
+	config.chunk_bytes = config.window_bytes = 0;
+	begin();
+	lina_link_rate_set(link_, 25000000);
+	assert_int_equal(bulk.flow.sched->params.window_bytes, 49152);
+	end();
+}
+
 #define EACH(test) cmocka_unit_test_setup(test, setup)
 
 int main(void)
@@ -473,7 +483,8 @@ int main(void)
 		EACH(the_share_is_said_once),
 		EACH(a_bound_of_the_other_direction_is_not_said_again),
 		EACH(bounds_are_in_the_line_at_close),
-		EACH(a_rate_that_is_wrong_is_forgotten),
+		EACH(a_rate_that_is_wrong_is_doubled),
+		EACH(a_slow_link_has_room_for_a_chunk_of_each_flow),
 		EACH(a_hold_for_other_processes_says_nothing_of_the_rate),
 		EACH(a_hold_that_lingers_says_nothing_of_the_rate),
 		EACH(a_hold_while_latency_work_moves_says_nothing_of_the_rate),
