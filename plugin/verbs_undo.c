@@ -43,12 +43,11 @@ static void qp_undo(struct verbs_sender *s, int i, struct verbs_qp *qp)
 /* What is in it now: to may be the rail that from is of. */
 static void queue_move(struct verbs_sender *s, struct verbs_part_queue *from, int to)
 {
-	struct verbs_part_queue moved = STAILQ_HEAD_INITIALIZER(moved);
-	struct verbs_part *part;
+	struct verbs_part *part = STAILQ_FIRST(from), *next;
 
-	STAILQ_CONCAT(&moved, from);
-	while ((part = STAILQ_FIRST(&moved))) {
-		STAILQ_REMOVE_HEAD(&moved, link);
+	STAILQ_INIT(from);
+	for (; part; part = next) {
+		next = STAILQ_NEXT(part, link);
 		verbs_part_queue(s, part, to);
 	}
 }
