@@ -359,7 +359,7 @@ static enum ibv_wr_opcode opcode_of(const struct verbs_write *w)
 	return w->piece.has_imm ? IBV_WR_RDMA_WRITE_WITH_IMM : IBV_WR_RDMA_WRITE;
 }
 
-int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp,
+inline int verbs_post(struct verbs_conn *c, struct verbs_rail *rail, struct verbs_qp *qp,
 	const struct verbs_write *w)
 {
 	struct ibv_send_wr *wr = &qp->wr, *bad;
