@@ -120,6 +120,14 @@ void lina_flow_drop(struct lina_flow *flow)
 		s->held = false; /* nobody waits any more; what it was counts for nothing */
 }
 
+static __attribute__((noinline)) void crowd_see(struct lina_sched *s, uint64_t now_ns)
+{
+	if (s->nbulk < s->crowd && now_ns - s->crowd_at_ns < s->params.crowd_ns)
+		return;
+	s->crowd = s->nbulk;
+	s->crowd_at_ns = now_ns;
+}
+
 /* Bulk that comes after a pause has yet to show that it runs alone. */
 static void bulk_posted(struct lina_flow *flow, uint64_t now_ns)
 {
@@ -129,13 +137,12 @@ static void bulk_posted(struct lina_flow *flow, uint64_t now_ns)
 		s->bulk_since_ns = now_ns;
 	s->bulk_ns = now_ns;
 	s->nbulk += !flow->queued_bytes;
-	if (s->nbulk >= s->crowd || now_ns - s->crowd_at_ns >= s->params.crowd_ns) {
-		s->crowd = s->nbulk;
-		s->crowd_at_ns = now_ns;
-	}
+	if (s->params.crowd_flows)
+		crowd_see(s, now_ns);
 }
 
-void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
+/* inline: a send takes bulk in one call, and this is part of that. */
+inline void lina_flow_post(struct lina_flow *flow, uint64_t bytes, uint64_t now_ns)
 {
 	struct lina_sched *s = flow->sched;
 
@@ -301,10 +308,11 @@ static inline uint64_t part_of(const struct lina_sched *s, uint64_t window_bytes
 
 	if (!few)
 		return window_bytes / s->nbulk;
-	if (!relaxed && s->crowd > few)
-		window_bytes = max_u64(most_bytes * few / s->crowd,
+	const uint64_t crowd = max_u64(s->crowd, s->nbulk); /* few may be new */
+	if (!relaxed && crowd > few)
+		window_bytes = max_u64(most_bytes * few / crowd,
 			min_u64(most_bytes, s->params.crowd_window_bytes));
-	return window_bytes / s->crowd;
+	return window_bytes / crowd;
 }
 
 /* What a flow has for a chunk where its part of the window is smaller than that. */
