@@ -54,12 +54,13 @@ struct lina_sched_params {
 	uint64_t relax_ns;
 	uint64_t relaxed_chunk_bytes, relaxed_window_bytes;
 	/* 0: the window is shared by the bulk flows that have something queued now. Else by the
-	 * crowd, as many as had at once at most, or have when one is posted and there have not been
-	 * so many for crowd_ns (up to 1 hour): where what is below comes back late, flows that come
-	 * one by one would each get all of it, a half, a third and so on. A chunk is no larger than
-	 * a part then. Where a crowd is larger than crowd_flows and nothing is relaxed, all have
-	 * less together, window_bytes x crowd_flows / crowd, but no less than crowd_window_bytes
-	 * where window_bytes are more: of many some always have something to send. */
+	 * crowd, as many as had at once at most since this was set, or have when one is posted and
+	 * there have not been so many for crowd_ns (up to 1 hour): where what is below comes back
+	 * late, flows that come one by one would each get all of it, a half, a third and so on. A
+	 * chunk is no larger than a part then. Where a crowd is larger than crowd_flows and nothing
+	 * is relaxed, all have less together, window_bytes x crowd_flows / crowd, but no less than
+	 * crowd_window_bytes where window_bytes are more: of many some always have something to
+	 * send. */
 	uint32_t crowd_flows;
 	uint64_t crowd_ns, crowd_window_bytes;
 	uint32_t share_percent; /* 0..100: of the link, for bulk while it is held */

@@ -318,19 +318,20 @@ static uint64_t held_ask(const struct twin *t, int flow, const struct twin_event
 }
 
 /* The most bulk flows that had something queued at once, of which none is older than crowd_ns when
- * more is posted. */
+ * more is posted, as far as a crowd was looked for; or those that have now. */
 static uint64_t crowd(const struct twin *t)
 {
 	const struct twin_event *most_of = NULL;
 
 	for (const struct twin_event *e = t->event; e <= last(t); e++) {
-		if (e->kind != TWIN_POST || e->bytes == 0 || t->cls[e->flow] != LINA_CLASS_BULK)
+		if (e->kind != TWIN_POST || e->bytes == 0 || t->cls[e->flow] != LINA_CLASS_BULK ||
+			e->params.crowd_flows == 0)
 			continue;
 		if (!most_of || e->nbulk >= most_of->nbulk ||
 			e->now_ns >= most_of->now_ns + e->params.crowd_ns)
 			most_of = e;
 	}
-	return (uint64_t)most_of->nbulk;
+	return most(most_of ? (uint64_t)most_of->nbulk : 0, (uint64_t)last(t)->nbulk);
 }
 
 /* Of the window, for a flow. */
