@@ -89,10 +89,13 @@ struct lina_sched_params lina_link_params(
 	const uint64_t per_s = link->bytes_per_s;
 	const uint64_t relaxed_us = link->pump ? PUMPED_RELAXED_US : RELAXED_US;
 	uint64_t relaxed = between(RELAXED_MIN_BYTES, carried_bytes(link, relaxed_us), UINT32_MAX);
+	uint64_t relaxed_chunk = relaxed / 2;
 
 	if (dir == LINA_DIR_RECV) {
-		relaxed = (uint64_t)config->grant_bytes;
-		window = between(4 * chunk, carried_bytes(link, GRANT_US), relaxed);
+		const uint64_t grant = (uint64_t)config->grant_bytes; /* of one connection */
+		window = between(4 * chunk, carried_bytes(link, GRANT_US), grant);
+		relaxed = between(grant, carried_bytes(link, GRANT_US), UINT32_MAX);
+		relaxed_chunk = grant / 2;
 	}
 	return (struct lina_sched_params){
 		.hold_max_ns = (uint64_t)config->hold_max_ms * 1000000u,
@@ -101,7 +104,7 @@ struct lina_sched_params lina_link_params(
 		.least_chunk_bytes = config->chunk_bytes ? chunk : CHUNK_MIN_BYTES,
 		.window_bytes = window,
 		.relax_ns = (uint64_t)config->relax_ms * 1000000u,
-		.relaxed_chunk_bytes = relaxed / 2,
+		.relaxed_chunk_bytes = relaxed_chunk,
 		.relaxed_window_bytes = relaxed,
 		.crowd_flows = dir == LINA_DIR_RECV ? CROWD_FLOWS : 0,
 		.crowd_ns = UINT64_C(1000000) * CROWD_MS,

@@ -7,14 +7,13 @@
 #include <cmocka.h>
 
 #include "net/fixture.h"
-#include "plugin/link.h"
+#include "plugin/link_state.h"
 
 enum { CHUNK_BYTES = 16384, MOST_BYTES = 1 << 20, CONNECTIONS = 8 };
 
-static const struct lina_config config = { .chunk_bytes = CHUNK_BYTES,
-	.grant_bytes = MOST_BYTES,
-	.relax_ms = 3600000,
-	.hold_max_ms = 3600000 };
+static struct lina_config config = {
+	.chunk_bytes = CHUNK_BYTES, .grant_bytes = MOST_BYTES, .hold_max_ms = 3600000
+};
 
 static struct lina_link *link_;
 static struct lina_link_flow latency, bulk[CONNECTIONS];
@@ -22,6 +21,7 @@ static struct lina_link_flow latency, bulk[CONNECTIONS];
 static int begin(void **state)
 {
 	(void)state;
+	config.relax_ms = 3600000;
 	log_forget();
 	lina_log_set(record_log);
 	assert_int_equal(lina_link_open(&config, "test0", &link_), 0);
@@ -80,11 +80,23 @@ static void two_have_the_window_together(void **state)
 	assert_in_range(given, window - CHUNK_BYTES, window);
 }
 
+/* What one connection may be granted is too little for a fast link. */
+static void many_that_are_alone_on_a_fast_link_have_all_they_may(void **state)
+{
+	(void)state;
+	config.relax_ms = 0;
+	lina_link_rate_set(link_, UINT64_C(4000000000));
+	all_at_once(CONNECTIONS);
+	assert_int_equal(grant_in_turn(CONNECTIONS), (uint64_t)CONNECTIONS * MOST_BYTES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			many_that_come_one_by_one_have_no_more_than_a_window, begin, end),
+		cmocka_unit_test_setup_teardown(
+			many_that_are_alone_on_a_fast_link_have_all_they_may, begin, end),
 		cmocka_unit_test_setup_teardown(two_have_the_window_together, begin, end),
 	};
 
