@@ -434,9 +434,8 @@ void lina_link_went(struct lina_link_flow *flow, uint64_t more_bytes, uint64_t b
 	uint64_t now_ns = lina_link_now_ns();
 
 	pthread_mutex_lock(&flow->dir->lock);
-	lina_flow_post(&flow->flow, more_bytes, now_ns);
-	if (flow->hot.peer && more_bytes)
-		lina_hot_post(&flow->hot, more_bytes, now_ns);
+	if (more_bytes)
+		post(flow, more_bytes, now_ns);
 	lina_flow_sent(&flow->flow, bytes, now_ns);
 	sent_see(flow, bytes, now_ns);
 	pthread_mutex_unlock(&flow->dir->lock);

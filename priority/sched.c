@@ -120,6 +120,7 @@ void lina_flow_drop(struct lina_flow *flow)
 		s->held = false; /* nobody waits any more; what it was counts for nothing */
 }
 
+/* Only receivers have crowds: kept out of what senders post. */
 static __attribute__((noinline)) void crowd_see(struct lina_sched *s, uint64_t now_ns)
 {
 	if (s->nbulk < s->crowd && now_ns - s->crowd_at_ns < s->params.crowd_ns)

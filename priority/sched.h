@@ -95,7 +95,7 @@ struct lina_sched {
 	uint64_t latency_queued_bytes;       /* posted and not sent */
 	uint64_t below_bytes[LINA_NCLASSES]; /* of all flows */
 	uint32_t nbulk;                      /* bulk flows with something queued */
-	uint32_t crowd;                      /* as the parameters have it; 0: no bulk yet */
+	uint32_t crowd;                      /* as crowd_flows has it; 0: none was seen */
 	uint64_t crowd_at_ns;                /* when there were last so many */
 	uint64_t free_ns;                    /* when the link has carried all latency work sent */
 	uint64_t quiet_ns;                   /* the same and linger_ns; 0: there was none */
